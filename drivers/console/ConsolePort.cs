@@ -1,0 +1,39 @@
+// A console port as applications see it: bytes in, bytes out.
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Console;
+
+/// <summary>Told from <see cref="Device.Poll"/> when something changed at a port.</summary>
+public abstract class ConsoleListener
+{
+    /// <summary>There are bytes to read.</summary>
+    public abstract void OnReadable();
+
+    /// <summary>There is room to write again.</summary>
+    public abstract void OnWritable();
+}
+
+/// <summary>A stream of bytes in both directions. Nothing is lost: what does not fit is not taken.</summary>
+public abstract class ConsolePort : Device
+{
+    /// <summary>Told when bytes came or room was made; null when nobody cares.</summary>
+    public ConsoleListener? Listener { get; set; }
+
+    /// <summary>The width in characters, 0 when the device does not say.</summary>
+    public abstract ushort Columns { get; }
+
+    /// <summary>The height in characters, 0 when the device does not say.</summary>
+    public abstract ushort Rows { get; }
+
+    /// <summary>True when the device is out of service: nothing can be written any more, and nothing more will come.</summary>
+    public abstract bool IsFailed { get; }
+
+    /// <summary>Takes as many of <paramref name="bytes"/> as there is room for, from the front, and says how many; copied at once.</summary>
+    public abstract uint Write(ReadOnlySpan<byte> bytes);
+
+    /// <summary>Moves received bytes to <paramref name="into"/> and says how many; 0 when there are none.</summary>
+    public abstract uint Read(Span<byte> into);
+
+    /// <summary>True while bytes that were written have not been taken by the device.</summary>
+    public abstract bool HasUnsent { get; }
+}

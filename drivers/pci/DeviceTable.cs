@@ -1,0 +1,77 @@
+// The devices that are in service, in the order in which they were found.
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Pci;
+
+/// <summary>The list of devices in service. Applications pick by class: <c>table[i] is BlockDevice disk</c>.</summary>
+public sealed class DeviceTable
+{
+    private Device[] _devices = new Device[8];
+    private int _count;
+
+    /// <summary>How many devices there are.</summary>
+    public int Count => _count;
+
+    /// <summary>The device at <paramref name="index"/>, 0 to <see cref="Count"/> - 1.</summary>
+    public Device this[int index]
+    {
+        get
+        {
+            Platform.Contract.Require((uint)index < (uint)_count, "no device has this index");
+            return _devices[index];
+        }
+    }
+
+    /// <summary>Enters a device.</summary>
+    public void Add(Device device)
+    {
+        if (_count == _devices.Length)
+        {
+            Device[] larger = new Device[_count * 2];
+            for (int i = 0; i < _count; i++)
+            {
+                larger[i] = _devices[i];
+            }
+            _devices = larger;
+        }
+        _devices[_count++] = device;
+    }
+
+    /// <summary>Strikes a device out; false when it is not in the table. The order of the others stays.</summary>
+    public bool Remove(Device device)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_devices[i] == device)
+            {
+                for (int j = i + 1; j < _count; j++)
+                {
+                    _devices[j - 1] = _devices[j];
+                }
+                _count--;
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Lets every device do the work that is there.</summary>
+    public void Poll()
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            _devices[i].Poll();
+        }
+    }
+
+    /// <summary>The earliest moment at which a device wants to be polled even without an interrupt.</summary>
+    public ulong NextDeadline()
+    {
+        ulong earliest = ulong.MaxValue;
+        for (int i = 0; i < _count; i++)
+        {
+            earliest = Math.Min(earliest, _devices[i].NextDeadline);
+        }
+        return earliest;
+    }
+}

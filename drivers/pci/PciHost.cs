@@ -1,0 +1,62 @@
+// Seam 1: a whole machine, as far as PCI needs one.
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Pci;
+
+/// <summary>
+/// A machine with PCI buses: config space, mapping of addresses, interrupts. Bare metal, the fake bus and QEMU over its test
+/// socket each derive from it.
+/// </summary>
+public abstract class PciHost
+{
+    /// <summary>The memory that devices of this machine can reach.</summary>
+    public abstract DmaSpace Dma { get; }
+
+    /// <summary>The machine's time.</summary>
+    public abstract Clock Clock { get; }
+
+    /// <summary>How many segment groups there are, at least 1.</summary>
+    public virtual int SegmentCount => 1;
+
+    /// <summary>The size of a function's config space in bytes: 256 through the ports, 4096 through ECAM.</summary>
+    public abstract ushort ConfigSpaceLength { get; }
+
+    /// <summary>Reads a byte of config space; all ones where nothing answers. <paramref name="offset"/> is below <see cref="ConfigSpaceLength"/>.</summary>
+    public abstract byte ReadConfig8(PciAddress function, ushort offset);
+
+    /// <summary>Reads 16 bits of config space at an even offset.</summary>
+    public abstract ushort ReadConfig16(PciAddress function, ushort offset);
+
+    /// <summary>Reads 32 bits of config space at a multiple of 4.</summary>
+    public abstract uint ReadConfig32(PciAddress function, ushort offset);
+
+    /// <summary>Writes a byte of config space and leaves its neighbours alone.</summary>
+    public abstract void WriteConfig8(PciAddress function, ushort offset, byte value);
+
+    /// <summary>Writes 16 bits of config space at an even offset and leaves the neighbours alone.</summary>
+    public abstract void WriteConfig16(PciAddress function, ushort offset, ushort value);
+
+    /// <summary>Writes 32 bits of config space at a multiple of 4.</summary>
+    public abstract void WriteConfig32(PciAddress function, ushort offset, uint value);
+
+    /// <summary>
+    /// Maps device memory; false when the range overlaps RAM or the machine's own registers, wraps around, or lies above what the
+    /// processor can address.
+    /// </summary>
+    public abstract bool TryMapMemory(ulong address, ulong length, out IoRegion? region);
+
+    /// <summary>Maps I/O ports; false when the range does not lie within 64 KiB or the machine has none.</summary>
+    public abstract bool TryMapPorts(ulong address, ulong length, out IoRegion? region);
+
+    /// <summary>Hands out a message that calls <paramref name="handler"/>; false when there are none left.</summary>
+    public abstract bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message);
+
+    /// <summary>Takes a message back; its handler is not called any more.</summary>
+    public abstract void ReleaseMessage(in MsiMessage message);
+
+    /// <summary>Calls <paramref name="handler"/> for the function's interrupt pin; false when the pin leads nowhere.</summary>
+    public abstract bool TryAttachPin(PciAddress function, InterruptHandler handler);
+
+    /// <summary>Ends what <see cref="TryAttachPin"/> began.</summary>
+    public abstract void DetachPin(PciAddress function, InterruptHandler handler);
+}

@@ -1,0 +1,27 @@
+// What every driven device can do, whatever its class.
+namespace VirtioSharp.Drivers.Platform;
+
+/// <summary>A device with its driver. All calls come from one thread: the run loop.</summary>
+public abstract class Device
+{
+    /// <summary>The class and number for people, e.g. <c>disk0</c>; given when it is entered in the device table.</summary>
+    public string Name { get; set; } = "";
+
+    /// <summary>
+    /// Does the work that is there: takes completions, calls those who wait, looks again for what was lost. Cheap when there is
+    /// nothing to do; never called from interrupt context.
+    /// </summary>
+    public abstract void Poll();
+
+    /// <summary>
+    /// The moment (<see cref="Clock.Now"/>) by which <see cref="Poll"/> wants to be called again even if no interrupt comes;
+    /// <see cref="ulong.MaxValue"/> when nothing is awaited.
+    /// </summary>
+    public virtual ulong NextDeadline => ulong.MaxValue;
+
+    /// <summary>
+    /// Ends the driver: resets the device and waits for it, releases interrupts, finishes everything in flight as removed, frees
+    /// memory last. The object is dead afterwards; a second call does nothing.
+    /// </summary>
+    public abstract void Remove();
+}

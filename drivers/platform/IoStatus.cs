@@ -1,0 +1,36 @@
+// How a request ended, or why it was not taken.
+namespace VirtioSharp.Drivers.Platform;
+
+/// <summary>The outcome of a request. What a submit can answer is a subset of what a completion can say.</summary>
+public enum IoStatus
+{
+    /// <summary>From a submit: taken, and a completion will come, once. From a completion: done.</summary>
+    Ok,
+
+    /// <summary>Taken and not completed yet.</summary>
+    InFlight,
+
+    /// <summary>No room at the moment; try again after completions came.</summary>
+    Busy,
+
+    /// <summary>The range does not lie within the device.</summary>
+    OutOfRange,
+
+    /// <summary>A length or address is not a multiple of what the device asks, or a buffer is missing.</summary>
+    Misaligned,
+
+    /// <summary>The device can't be written to.</summary>
+    ReadOnly,
+
+    /// <summary>The device does not know this request.</summary>
+    Unsupported,
+
+    /// <summary>The device reported an error, or broke its promises; what became of the data is unknown.</summary>
+    DeviceError,
+
+    /// <summary>No answer came in time.</summary>
+    TimedOut,
+
+    /// <summary>The device was removed.</summary>
+    Removed,
+}

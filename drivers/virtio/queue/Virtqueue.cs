@@ -1,0 +1,77 @@
+// A virtqueue as a driver uses it, whatever its format (virtio 2.6).
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Virtio.Queue;
+
+/// <summary>
+/// Adds buffers, tells the device, takes back what it used. All calls come from one thread; only <see cref="OnInterrupt"/> runs in
+/// interrupt context. A token names a buffer: the driver's own number, below <see cref="Size"/>, in flight at most once.
+/// Buffers are shared with the device in <see cref="TryAdd"/> and unshared when they come back.
+/// </summary>
+public abstract class Virtqueue : InterruptHandler
+{
+    /// <summary>The index of the queue in its device.</summary>
+    public abstract ushort Index { get; }
+
+    /// <summary>How many descriptors there are, 1 to 32768.</summary>
+    public abstract ushort Size { get; }
+
+    /// <summary>How many descriptors are free. A buffer takes one for each piece, or one in all where an indirect table is used.</summary>
+    public abstract int FreeDescriptors { get; }
+
+    /// <summary>How many buffers the device holds.</summary>
+    public abstract int InFlight { get; }
+
+    /// <summary>The most pieces that one buffer may consist of.</summary>
+    public abstract int MaxPieces { get; }
+
+    /// <summary>True once the device broke the rules of the ring: nothing is taken from it and nothing added any more.</summary>
+    public abstract bool IsBroken { get; }
+
+    /// <summary>What the device did when it broke the queue, for people; empty before.</summary>
+    public abstract string BrokenReason { get; }
+
+    /// <summary>How often the device was told.</summary>
+    public abstract ulong Notifications { get; }
+
+    /// <summary>How often an interrupt came for this queue.</summary>
+    public abstract ulong Interrupts { get; }
+
+    /// <summary>How often the device claimed to have written more than was lent; the claim was clamped.</summary>
+    public abstract ulong ClampedLengths { get; }
+
+    /// <summary>
+    /// Adds one buffer: pieces that the device reads, then pieces it writes, at least one in all, none of length 0. Not seen by the
+    /// device before <see cref="Kick"/> promises it (though it may look earlier). False when there is no room, or the queue is broken.
+    /// </summary>
+    public abstract bool TryAdd(ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, ushort token);
+
+    /// <summary>Tells the device about everything added since the last kick, if it wants to be told.</summary>
+    public abstract void Kick();
+
+    /// <summary>Tells the device in any case: for a doorbell that may have been lost.</summary>
+    public abstract void KickAgain();
+
+    /// <summary>
+    /// Takes back one used buffer: its token, and how many bytes were written, at most what was lent. False when there is none, or
+    /// when the device broke the ring (<see cref="IsBroken"/>).
+    /// </summary>
+    public abstract bool TryTakeUsed(out ushort token, out uint written);
+
+    /// <summary>Asks for an interrupt on the next used buffer; false when one came meanwhile: take it and ask again.</summary>
+    public abstract bool TryEnableInterrupts();
+
+    /// <summary>Asks for no interrupts; some may come nevertheless.</summary>
+    public abstract void DisableInterrupts();
+
+    /// <summary>
+    /// Takes back, in any order, a buffer that never came; only after the device was reset. False when there is none left.
+    /// </summary>
+    public abstract bool TryDetach(out ushort token);
+
+    /// <summary>True when an interrupt came since the last call; clears it.</summary>
+    public abstract bool TakeInterrupt();
+
+    /// <summary>Gives the ring's memory back; the device was reset and all buffers detached.</summary>
+    public abstract void Free();
+}
