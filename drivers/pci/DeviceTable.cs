@@ -64,6 +64,18 @@ public sealed class DeviceTable
         }
     }
 
+    /// <summary>Calls every device whose deadline has passed.</summary>
+    public void OnDeadline(ulong now)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_devices[i].NextDeadline <= now)
+            {
+                _devices[i].OnDeadline(now);
+            }
+        }
+    }
+
     /// <summary>The earliest moment at which a device wants to be polled even without an interrupt.</summary>
     public ulong NextDeadline()
     {

@@ -9,9 +9,10 @@ public abstract class Clock
 
     /// <summary>
     /// Sleeps until an interrupt was handled or <paramref name="deadline"/> (in terms of <see cref="Now"/>) has passed, whichever
-    /// comes first. An interrupt that came since the last call returns at once, so that none is slept over.
+    /// comes first. An interrupt that came since the last call returns at once, so that none is slept over. False when the deadline
+    /// has passed; true otherwise, also for a wait that ended for no reason that matters here.
     /// </summary>
-    public abstract void WaitForInterrupt(ulong deadline);
+    public abstract bool WaitForInterrupt(ulong deadline);
 
     /// <summary>Lets a moment pass inside a bounded polling loop; time goes on.</summary>
     public virtual void Pause()

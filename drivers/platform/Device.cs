@@ -14,10 +14,18 @@ public abstract class Device
     public abstract void Poll();
 
     /// <summary>
-    /// The moment (<see cref="Clock.Now"/>) by which <see cref="Poll"/> wants to be called again even if no interrupt comes;
-    /// <see cref="ulong.MaxValue"/> when nothing is awaited.
+    /// The moment (<see cref="Clock.Now"/>) at which <see cref="OnDeadline"/> wants to be called; <see cref="ulong.MaxValue"/> when
+    /// nothing is awaited.
     /// </summary>
     public virtual ulong NextDeadline => ulong.MaxValue;
+
+    /// <summary>
+    /// Called from the run loop when <see cref="NextDeadline"/> has passed: looks for completions and doorbells that were lost, and for
+    /// requests that took too long.
+    /// </summary>
+    public virtual void OnDeadline(ulong now)
+    {
+    }
 
     /// <summary>
     /// Ends the driver: resets the device and waits for it, releases interrupts, finishes everything in flight as removed, frees

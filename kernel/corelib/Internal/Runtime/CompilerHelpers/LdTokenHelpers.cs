@@ -1,0 +1,12 @@
+// typeof: from the type descriptor to the object that stands for it.
+using System;
+using System.Runtime.CompilerServices;
+
+namespace Internal.Runtime.CompilerHelpers;
+
+internal static unsafe class LdTokenHelpers
+{
+    private static RuntimeTypeHandle GetRuntimeTypeHandle(MethodTable* table) => new((nint)table);
+
+    private static Type GetRuntimeType(MethodTable* table) => Type.GetTypeFromMethodTable(table);
+}

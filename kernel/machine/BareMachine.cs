@@ -1,0 +1,207 @@
+// Seam 1 on bare metal: a PC.
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Kernel.Machine;
+
+/// <summary>
+/// The PC this kernel runs on: config space by ECAM where the firmware describes one, else by the ports 0xCF8 and 0xCFC; messages to
+/// the local APIC; pins through the I/O APIC, by the interrupt line that the firmware wrote.
+/// </summary>
+internal sealed unsafe class BareMachine : PciHost
+{
+    private const ushort AddressPort = 0xCF8;
+    private const ushort DataPort = 0xCFC;
+    private const ushort InterruptLine = 0x3C;
+
+    private readonly PageTables _pages;
+    private readonly BareDmaSpace _dma;
+    private readonly TscClock _clock;
+    private readonly byte* _ecam;
+    private readonly ulong _ecamLength;
+
+    internal BareMachine(BootInformation information, PhysicalMemory memory)
+    {
+        Memory = memory;
+        _pages = new PageTables(memory);
+        Acpi = Acpi.Read(information.AcpiRoot);
+        _pages.TryMapDevice(Acpi.LocalApicAddress, 4096);
+        _pages.TryMapDevice(Acpi.IoApicAddress, 4096);
+        memory.TryTake(4096, 4096, out byte* table);
+        Interrupts = new Interrupts(Acpi, table);
+        _clock = new TscClock(Interrupts);
+        _dma = new BareDmaSpace(memory);
+        ulong length = (ulong)(Acpi.ConfigSpaceLastBus + 1) << 20;
+        if (Acpi.ConfigSpaceAddress != 0 && _pages.TryMapDevice(Acpi.ConfigSpaceAddress, length))
+        {
+            _ecam = (byte*)Acpi.ConfigSpaceAddress;
+            _ecamLength = length;
+        }
+        Serial = new SerialPort();
+        if (Interrupts.TryAllocateEdge(Serial, out byte vector))
+        {
+            Interrupts.Io.TryRoute(Acpi.GlobalInterrupt(SerialPort.InterruptLine), vector, Interrupts.Local.Id, level: false);
+        }
+        Serial.EnableInput();
+    }
+
+    internal PhysicalMemory Memory { get; }
+
+    internal Acpi Acpi { get; }
+
+    internal Interrupts Interrupts { get; }
+
+    internal SerialPort Serial { get; }
+
+    internal TscClock TscClock => _clock;
+
+    internal BareDmaSpace DmaMemory => _dma;
+
+    /// <summary>How config space is reached, for people.</summary>
+    internal string ConfigAccess => _ecam is null ? "ports" : "ECAM";
+
+    /// <inheritdoc/>
+    public override DmaSpace Dma => _dma;
+
+    /// <inheritdoc/>
+    public override Clock Clock => _clock;
+
+    /// <inheritdoc/>
+    public override ushort ConfigSpaceLength => (ushort)(_ecam is null ? 256 : 4096);
+
+    /// <inheritdoc/>
+    public override byte ReadConfig8(PciAddress function, ushort offset) => (byte)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 3) * 8);
+
+    /// <inheritdoc/>
+    public override ushort ReadConfig16(PciAddress function, ushort offset) => (ushort)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 2) * 8);
+
+    /// <inheritdoc/>
+    public override uint ReadConfig32(PciAddress function, ushort offset)
+    {
+        if (_ecam is not null)
+        {
+            return TryGetConfig(function, offset, out byte* register) ? System.Threading.Volatile.Read(ref *(uint*)register) : uint.MaxValue;
+        }
+        return TrySelect(function, offset) ? Cpu.In32(DataPort) : uint.MaxValue;
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig8(PciAddress function, ushort offset, byte value)
+    {
+        if (_ecam is not null)
+        {
+            if (TryGetConfig(function, offset, out byte* register))
+            {
+                System.Threading.Volatile.Write(ref *register, value);
+            }
+        }
+        else if (TrySelect(function, offset))
+        {
+            Cpu.Out8((ushort)(DataPort + (offset & 3)), value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig16(PciAddress function, ushort offset, ushort value)
+    {
+        if (_ecam is not null)
+        {
+            if (TryGetConfig(function, offset, out byte* register))
+            {
+                System.Threading.Volatile.Write(ref *(ushort*)register, value);
+            }
+        }
+        else if (TrySelect(function, offset))
+        {
+            Cpu.Out16((ushort)(DataPort + (offset & 2)), value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig32(PciAddress function, ushort offset, uint value)
+    {
+        if (_ecam is not null)
+        {
+            if (TryGetConfig(function, offset, out byte* register))
+            {
+                System.Threading.Volatile.Write(ref *(uint*)register, value);
+            }
+        }
+        else if (TrySelect(function, offset))
+        {
+            Cpu.Out32(DataPort, value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)
+    {
+        region = null;
+        ulong end = address + length;
+        if (length == 0 || end < address || Memory.IsRam(address, end) || address < 0x100000 ||
+            Overlaps(address, end, Acpi.LocalApicAddress, 4096) || Overlaps(address, end, Acpi.IoApicAddress, 4096) ||
+            Overlaps(address, end, (ulong)_ecam, _ecamLength) || !_pages.TryMapDevice(address, length))
+        {
+            return false;
+        }
+        region = new MemoryIoRegion(address, length);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override bool TryMapPorts(ulong address, ulong length, out IoRegion? region)
+    {
+        region = null;
+        if (length == 0 || address >= 0x10000 || length > 0x10000 - address)
+        {
+            return false;
+        }
+        region = new PortIoRegion((ushort)address, length);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message)
+    {
+        message = default;
+        if (!Interrupts.TryAllocateEdge(handler, out byte vector))
+        {
+            return false;
+        }
+        message = Interrupts.MessageOf(vector);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override void ReleaseMessage(in MsiMessage message) => Interrupts.ReleaseEdge((byte)message.Data);
+
+    /// <inheritdoc/>
+    public override bool TryAttachPin(PciAddress function, InterruptHandler handler)
+    {
+        byte line = ReadConfig8(function, InterruptLine);
+        return line is not 0 and < 240 && Interrupts.TryAttachLevel(Acpi.GlobalInterrupt(line), handler);
+    }
+
+    /// <inheritdoc/>
+    public override void DetachPin(PciAddress function, InterruptHandler handler) =>
+        Interrupts.DetachLevel(Acpi.GlobalInterrupt(ReadConfig8(function, InterruptLine)), handler);
+
+    private static bool Overlaps(ulong start, ulong end, ulong other, ulong length) => length != 0 && start < other + length && other < end;
+
+    private bool TryGetConfig(PciAddress function, ushort offset, out byte* register)
+    {
+        ulong place = (ulong)function.BusDeviceFunction << 12 | offset;
+        register = _ecam + place;
+        return function.Segment == 0 && offset < 4096 && place < _ecamLength;
+    }
+
+    private static bool TrySelect(PciAddress function, ushort offset)
+    {
+        if (function.Segment != 0 || offset >= 256)
+        {
+            return false;
+        }
+        Cpu.Out32(AddressPort, 0x80000000u | (uint)function.BusDeviceFunction << 8 | (uint)offset & 0xFC);
+        return true;
+    }
+}
