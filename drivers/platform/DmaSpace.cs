@@ -29,6 +29,12 @@ public abstract class DmaSpace
     /// <summary>Gives back exactly what <see cref="TryAllocate"/> gave; it must not be shared any more.</summary>
     public abstract void Free(in DmaBuffer buffer);
 
+    /// <summary>
+    /// False where <see cref="Share"/> and <see cref="Unshare"/> do nothing, because devices reach all memory anyway: they need not be
+    /// called then. The answer never changes.
+    /// </summary>
+    public virtual bool NeedsSharing => true;
+
     /// <summary>From here on the device owns the bytes.</summary>
     public abstract void Share(in DmaBuffer buffer, DmaDirection direction);
 

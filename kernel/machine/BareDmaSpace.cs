@@ -50,6 +50,9 @@ internal sealed unsafe class BareDmaSpace : DmaSpace
     }
 
     /// <inheritdoc/>
+    public override bool NeedsSharing => false;
+
+    /// <inheritdoc/>
     public override void Share(in DmaBuffer buffer, DmaDirection direction)
     {
     }

@@ -3,7 +3,9 @@ namespace System;
 
 public static class MemoryExtensions
 {
-    public static ReadOnlySpan<char> AsSpan(this string? text) => text;
+    // The compiler calls this for the conversion of a string to a span: it can't be written with that conversion.
+    public static ReadOnlySpan<char> AsSpan(this string? text) =>
+        text is null ? default : new ReadOnlySpan<char>(ref text.First, text.Length);
 
     public static ReadOnlySpan<char> AsSpan(this string? text, int start) => text.AsSpan().Slice(start);
 

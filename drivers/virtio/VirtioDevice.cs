@@ -1,0 +1,288 @@
+// The life of a virtio device: the one who writes its status, in the order of virtio 3.1.1.
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Queue;
+using VirtioSharp.Drivers.Virtio.Transport;
+
+namespace VirtioSharp.Drivers.Virtio;
+
+/// <summary>
+/// Takes a device through its life: reset, features, queues, start, failure, end. A driver calls <see cref="Negotiate"/>,
+/// <see cref="PrepareInterrupts"/>, <see cref="CreateQueue"/> for each queue and <see cref="Start"/>, in this order.
+/// </summary>
+public sealed class VirtioDevice
+{
+    private const ulong ResetTimeout = 1_000_000_000;
+    private const int ResetPolls = 1_000_000;
+    private const int GenerationTries = 16;
+
+    private readonly DeviceInterrupts _interrupts;
+    private Virtqueue[] _queues = new Virtqueue[2];
+    private int _queueCount;
+    private byte _status;
+
+    /// <summary>Takes charge of the device behind <paramref name="transport"/>; nothing is touched yet.</summary>
+    public VirtioDevice(VirtioTransport transport)
+    {
+        Transport = transport;
+        _interrupts = new DeviceInterrupts(transport);
+    }
+
+    /// <summary>The registers.</summary>
+    public VirtioTransport Transport { get; }
+
+    /// <summary>What the device offered.</summary>
+    public ulong OfferedFeatures { get; private set; }
+
+    /// <summary>What was agreed on.</summary>
+    public ulong Features { get; private set; }
+
+    /// <summary>How the device interrupts.</summary>
+    public InterruptKind InterruptKind => _interrupts.Kind;
+
+    /// <summary>How many vectors are in use.</summary>
+    public ushort VectorCount => _interrupts.VectorCount;
+
+    /// <summary>How many queues there are.</summary>
+    public int QueueCount => _queueCount;
+
+    /// <summary>True after <see cref="Start"/> and before any failure.</summary>
+    public bool IsRunning { get; private set; }
+
+    /// <summary>The queue created as number <paramref name="number"/>, from 0.</summary>
+    public Virtqueue Queue(int number)
+    {
+        Contract.Require((uint)number < (uint)_queueCount, "no queue has this number");
+        return _queues[number];
+    }
+
+    /// <summary>True when a feature was agreed on.</summary>
+    public bool Has(ulong feature) => (Features & feature) == feature;
+
+    /// <summary>
+    /// Steps 1 to 6 of virtio 3.1.1: reset, acknowledge, agree on features and see that the device agrees. All bits of
+    /// <paramref name="required"/> have to be offered; of <paramref name="supported"/> those are taken that are.
+    /// </summary>
+    public ProbeResult Negotiate(ulong required, ulong supported)
+    {
+        // 1. Reset; firmware may have left the device running.
+        if (!TryReset())
+        {
+            return ProbeResult.Failed("the device does not come out of reset", Transport.ReadStatus());
+        }
+        // 2. and 3. There is somebody, who knows what to do.
+        AddStatus(DeviceStatus.Acknowledge);
+        AddStatus(DeviceStatus.Driver);
+        // 4. Features.
+        OfferedFeatures = Transport.ReadDeviceFeatures();
+        if ((OfferedFeatures & VirtioFeature.Version1) == 0 && !Transport.IsLegacy)
+        {
+            return Fail("the device does not offer VERSION_1", OfferedFeatures);
+        }
+        ulong missing = required & ~OfferedFeatures;
+        if (missing != 0)
+        {
+            return Fail("the device lacks a feature that the driver needs", missing);
+        }
+        Features = OfferedFeatures & (supported | required);
+        Transport.WriteDriverFeatures(Features);
+        // 5. and 6. The device has the last word.
+        if (!Transport.IsLegacy)
+        {
+            AddStatus(DeviceStatus.FeaturesOk);
+            byte status = Transport.ReadStatus();
+            if ((status & DeviceStatus.FeaturesOk) == 0)
+            {
+                return Fail("the device did not accept the features", Features);
+            }
+            if ((status & DeviceStatus.NeedsReset) != 0)
+            {
+                return Fail("the device asked for a reset while it was set up", status);
+            }
+        }
+        return ProbeResult.Bound;
+    }
+
+    /// <summary>
+    /// Chooses interrupts for <paramref name="queues"/> queues and the configuration: a vector each where there are enough, shared ones
+    /// else, the pin, or none. <paramref name="configChanged"/> is called on configuration changes, when there is a vector for them.
+    /// </summary>
+    public ProbeResult PrepareInterrupts(ushort queues, InterruptHandler? configChanged)
+    {
+        if (!_interrupts.TryPrepare(queues, configChanged))
+        {
+            return Fail("the device refused the vector of configuration changes", _interrupts.VectorCount);
+        }
+        return ProbeResult.Bound;
+    }
+
+    /// <summary>
+    /// Creates and enables the queue <paramref name="index"/> with at most <paramref name="maxSize"/> descriptors (virtio 4.1.5.1.3),
+    /// rounded down to a power of two.
+    /// </summary>
+    public ProbeResult CreateQueue(ushort index, ushort maxSize, out Virtqueue? queue)
+    {
+        queue = null;
+        ushort offered = Transport.ReadMaxQueueSize(index);
+        if (offered == 0)
+        {
+            return Fail("the device lacks a queue that its type has", index);
+        }
+        if (offered > SplitVirtqueue.MaxSize || (offered & (offered - 1)) != 0)
+        {
+            return Fail("the device offers a queue size that is no power of two up to 32768", offered);
+        }
+        if (Transport.IsQueueEnabled(index))
+        {
+            return Fail("the device has a queue enabled after its reset", index);
+        }
+        ushort size = offered;
+        while (size > maxSize)
+        {
+            size /= 2;
+        }
+        if (!SplitVirtqueue.TryCreate(Transport, index, size, Has(VirtioFeature.EventIndex), Has(VirtioFeature.IndirectDescriptors), out SplitVirtqueue? split))
+        {
+            return Fail("there is no memory for a queue of this size", size);
+        }
+        VirtqueueAddresses addresses = split!.Addresses;
+        ushort vector = _interrupts.VectorOf(index);
+        if (!Transport.TryEnableQueue(index, size, addresses, vector))
+        {
+            split.Free();
+            return Fail("the device refused the size, the vector or the place of a queue", index);
+        }
+        AddQueue(split);
+        if (!_interrupts.TryAttachQueue(split, vector))
+        {
+            return Fail("the machine has no interrupt left for a queue", index);
+        }
+        queue = split;
+        return ProbeResult.Bound;
+    }
+
+    /// <summary>Step 8 of virtio 3.1.1: the device may use its queues from here on.</summary>
+    public void Start()
+    {
+        AddStatus(DeviceStatus.DriverOk);
+        IsRunning = true;
+    }
+
+    /// <summary>True when the device says that it can't go on (virtio 2.1.2).</summary>
+    public bool NeedsReset() => (Transport.ReadStatus() & DeviceStatus.NeedsReset) != 0;
+
+    /// <summary>
+    /// Gives the device up during its set-up: status FAILED, reset, everything released. Answers with the reason, for the caller to
+    /// return.
+    /// </summary>
+    public ProbeResult Fail(string reason, ulong value)
+    {
+        AddStatus(DeviceStatus.Failed);
+        End();
+        return ProbeResult.Failed(reason, value);
+    }
+
+    /// <summary>
+    /// Stops the device for good: reset awaited, bus mastering off, interrupts released. Buffers in flight can be detached afterwards.
+    /// The rings' memory is freed by <see cref="FreeQueues"/>, and only when the reset was seen.
+    /// </summary>
+    public bool Stop()
+    {
+        IsRunning = false;
+        bool reset = TryReset();
+        Transport.Disable();
+        _interrupts.Release();
+        return reset;
+    }
+
+    /// <summary>Frees the rings after <see cref="Stop"/> and after all buffers were detached.</summary>
+    public void FreeQueues()
+    {
+        for (int i = 0; i < _queueCount; i++)
+        {
+            _queues[i].Free();
+        }
+        _queueCount = 0;
+    }
+
+    /// <summary>
+    /// Reads 64 bits of device configuration that belong together (virtio 2.5.1): again when the generation changed meanwhile, for a
+    /// bounded number of times. False when the device never held still or has no such field.
+    /// </summary>
+    public bool TryReadConfig64(ushort offset, out ulong value)
+    {
+        value = 0;
+        if (offset + 8u > Transport.ConfigLength)
+        {
+            return false;
+        }
+        for (int i = 0; i < GenerationTries; i++)
+        {
+            byte before = Transport.ReadConfigGeneration();
+            ulong low = Transport.ReadConfig32(offset);
+            value = low | (ulong)Transport.ReadConfig32((ushort)(offset + 4)) << 32;
+            if (Transport.ReadConfigGeneration() == before)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Reads 32 bits of device configuration; 0 where the device's configuration is too short.</summary>
+    public uint ReadConfig32(ushort offset) => offset + 4u <= Transport.ConfigLength ? Transport.ReadConfig32(offset) : 0;
+
+    /// <summary>Reads 16 bits of device configuration; 0 where the device's configuration is too short.</summary>
+    public ushort ReadConfig16(ushort offset) => offset + 2u <= Transport.ConfigLength ? Transport.ReadConfig16(offset) : (ushort)0;
+
+    /// <summary>Writes 0 to status and waits until the device says 0 (virtio 4.1.4.3.2), for a second at most.</summary>
+    private bool TryReset()
+    {
+        _status = 0;
+        Transport.WriteStatus(0);
+        // Most devices answer at once: time is asked for only when this one does not.
+        if (Transport.ReadStatus() == 0)
+        {
+            return true;
+        }
+        ulong deadline = Transport.Clock.Now + ResetTimeout;
+        for (int i = 0; i < ResetPolls && Transport.Clock.Now < deadline; i++)
+        {
+            if (Transport.ReadStatus() == 0)
+            {
+                return true;
+            }
+            Transport.Clock.Pause();
+        }
+        return false;
+    }
+
+    /// <summary>Status bits are only ever added (virtio 2.1.1).</summary>
+    private void AddStatus(byte bit)
+    {
+        _status |= bit;
+        Transport.WriteStatus(_status);
+    }
+
+    private void End()
+    {
+        bool reset = Stop();
+        if (reset)
+        {
+            FreeQueues();
+        }
+    }
+
+    private void AddQueue(Virtqueue queue)
+    {
+        if (_queueCount == _queues.Length)
+        {
+            Virtqueue[] larger = new Virtqueue[_queueCount * 2];
+            for (int i = 0; i < _queueCount; i++)
+            {
+                larger[i] = _queues[i];
+            }
+            _queues = larger;
+        }
+        _queues[_queueCount++] = queue;
+    }
+}

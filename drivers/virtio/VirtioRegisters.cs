@@ -1,0 +1,74 @@
+// Device status, reserved features and device types (virtio 2.1, 6, 5).
+namespace VirtioSharp.Drivers.Virtio;
+
+/// <summary>The bits of device status (virtio 2.1).</summary>
+public static class DeviceStatus
+{
+    /// <summary>The device was noticed.</summary>
+    public const byte Acknowledge = 1;
+
+    /// <summary>There is a driver for it.</summary>
+    public const byte Driver = 2;
+
+    /// <summary>The driver is ready.</summary>
+    public const byte DriverOk = 4;
+
+    /// <summary>Features are agreed on; read again after writing.</summary>
+    public const byte FeaturesOk = 8;
+
+    /// <summary>The device can't go on without a reset.</summary>
+    public const byte NeedsReset = 64;
+
+    /// <summary>The driver has given up.</summary>
+    public const byte Failed = 128;
+}
+
+/// <summary>Features that mean the same for every device type (virtio 6).</summary>
+public static class VirtioFeature
+{
+    /// <summary>VIRTIO_F_INDIRECT_DESC: descriptors may point to tables of descriptors (2.7.5.3).</summary>
+    public const ulong IndirectDescriptors = 1ul << 28;
+
+    /// <summary>VIRTIO_F_EVENT_IDX: each side says at which index it wants to hear (2.7.7, 2.7.10).</summary>
+    public const ulong EventIndex = 1ul << 29;
+
+    /// <summary>VIRTIO_F_VERSION_1: the interface of virtio 1.0 and later.</summary>
+    public const ulong Version1 = 1ul << 32;
+
+    /// <summary>VIRTIO_F_ACCESS_PLATFORM: the device reaches memory only as the platform allows.</summary>
+    public const ulong AccessPlatform = 1ul << 33;
+
+    /// <summary>What this library knows how to use with every device.</summary>
+    public const ulong Supported = IndirectDescriptors | EventIndex | Version1;
+
+    /// <summary>The name of a reserved feature bit in the specification's words; empty for one without a name.</summary>
+    public static string NameOf(int bit) => bit switch
+    {
+        24 => "NOTIFY_ON_EMPTY",
+        27 => "ANY_LAYOUT",
+        28 => "INDIRECT_DESC",
+        29 => "EVENT_IDX",
+        32 => "VERSION_1",
+        33 => "ACCESS_PLATFORM",
+        34 => "RING_PACKED",
+        35 => "IN_ORDER",
+        36 => "ORDER_PLATFORM",
+        37 => "SR_IOV",
+        38 => "NOTIFICATION_DATA",
+        39 => "NOTIF_CONFIG_DATA",
+        40 => "RING_RESET",
+        41 => "ADMIN_VQ",
+        43 => "SUSPEND",
+        _ => "",
+    };
+}
+
+/// <summary>Device type ids (virtio 5).</summary>
+public static class DeviceType
+{
+    /// <summary>A block device (5.2).</summary>
+    public const ushort Block = 2;
+
+    /// <summary>A console (5.3).</summary>
+    public const ushort Console = 3;
+}

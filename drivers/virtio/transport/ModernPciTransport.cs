@@ -1,0 +1,214 @@
+// virtio over PCI as of 1.0: structures in BARs (virtio 4.1).
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Virtio.Transport;
+
+/// <summary>The registers of a modern device, each accessed with its own width (4.1.3.1).</summary>
+public sealed class ModernPciTransport : VirtioTransport
+{
+    private readonly PciFunction _function;
+    private readonly IoWindow _common;
+    private readonly IoWindow _notify;
+    private readonly IoWindow _isr;
+    private readonly IoWindow _device;
+    private readonly uint _notifyMultiplier;
+    private ulong[] _notifyOffsets = new ulong[4];
+
+    private ModernPciTransport(PciFunction function, ushort type, in VirtioPciCapabilities found)
+    {
+        _function = function;
+        DeviceType = type;
+        _common = found.Common;
+        _notify = found.Notify;
+        _isr = found.Isr;
+        _device = found.Device;
+        _notifyMultiplier = found.NotifyMultiplier;
+    }
+
+    /// <inheritdoc/>
+    public override string Name => "modern PCI";
+
+    /// <inheritdoc/>
+    public override ushort DeviceType { get; }
+
+    /// <inheritdoc/>
+    public override bool IsLegacy => false;
+
+    /// <inheritdoc/>
+    public override DmaSpace Dma => _function.Dma;
+
+    /// <inheritdoc/>
+    public override Clock Clock => _function.Clock;
+
+    /// <inheritdoc/>
+    public override uint ConfigLength => (uint)_device.Length;
+
+    /// <summary>The function behind the transport.</summary>
+    public PciFunction Function => _function;
+
+    /// <summary>Finds the structures of a modern device; failed with a reason when a required one is missing or unusable.</summary>
+    public static ProbeResult TryCreate(PciFunction function, ushort type, out ModernPciTransport? transport)
+    {
+        transport = null;
+        if (!function.TryEnable())
+        {
+            return ProbeResult.Failed("the function does not let itself be enabled", function.ReadConfig16(PciRegisters.Command));
+        }
+        VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
+        ulong multiplier = found.NotifyMultiplier;
+        string missing = !found.Common.IsValid ? "no usable capability for the common configuration"
+            : !found.Notify.IsValid ? "no usable capability for notifications"
+            : !found.Isr.IsValid ? "no usable capability for the interrupt status"
+            : multiplier != 0 && (multiplier == 1 || (multiplier & (multiplier - 1)) != 0) ? "a notify_off_multiplier that is no even power of two"
+            : "";
+        if (missing.Length != 0)
+        {
+            function.Disable();
+            return ProbeResult.Failed(missing, multiplier);
+        }
+        transport = new ModernPciTransport(function, type, found);
+        return ProbeResult.Bound;
+    }
+
+    /// <inheritdoc/>
+    public override byte ReadStatus() => _common.Read8(VirtioPciRegisters.Status);
+
+    /// <inheritdoc/>
+    public override void WriteStatus(byte status) => _common.Write8(VirtioPciRegisters.Status, status);
+
+    /// <inheritdoc/>
+    public override ulong ReadDeviceFeatures()
+    {
+        _common.Write32(VirtioPciRegisters.DeviceFeatureSelect, 0);
+        ulong low = _common.Read32(VirtioPciRegisters.DeviceFeature);
+        _common.Write32(VirtioPciRegisters.DeviceFeatureSelect, 1);
+        return low | (ulong)_common.Read32(VirtioPciRegisters.DeviceFeature) << 32;
+    }
+
+    /// <inheritdoc/>
+    public override void WriteDriverFeatures(ulong features)
+    {
+        _common.Write32(VirtioPciRegisters.DriverFeatureSelect, 0);
+        _common.Write32(VirtioPciRegisters.DriverFeature, (uint)features);
+        _common.Write32(VirtioPciRegisters.DriverFeatureSelect, 1);
+        _common.Write32(VirtioPciRegisters.DriverFeature, (uint)(features >> 32));
+    }
+
+    /// <inheritdoc/>
+    public override byte ReadConfigGeneration() => _common.Read8(VirtioPciRegisters.ConfigGeneration);
+
+    /// <inheritdoc/>
+    public override byte ReadConfig8(ushort offset) => _device.Read8(offset);
+
+    /// <inheritdoc/>
+    public override ushort ReadConfig16(ushort offset) => _device.Read16(offset);
+
+    /// <inheritdoc/>
+    public override uint ReadConfig32(ushort offset) => _device.Read32(offset);
+
+    /// <inheritdoc/>
+    public override void WriteConfig8(ushort offset, byte value) => _device.Write8(offset, value);
+
+    /// <inheritdoc/>
+    public override void WriteConfig16(ushort offset, ushort value) => _device.Write16(offset, value);
+
+    /// <inheritdoc/>
+    public override void WriteConfig32(ushort offset, uint value) => _device.Write32(offset, value);
+
+    /// <inheritdoc/>
+    public override ushort ReadQueueCount() => _common.Read16(VirtioPciRegisters.NumQueues);
+
+    /// <inheritdoc/>
+    public override ushort ReadMaxQueueSize(ushort queue)
+    {
+        if (queue >= ReadQueueCount())
+        {
+            return 0;
+        }
+        Select(queue);
+        return _common.Read16(VirtioPciRegisters.QueueSize);
+    }
+
+    /// <inheritdoc/>
+    public override bool IsQueueEnabled(ushort queue)
+    {
+        Select(queue);
+        return _common.Read16(VirtioPciRegisters.QueueEnable) != 0;
+    }
+
+    /// <inheritdoc/>
+    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses, ushort vector)
+    {
+        Select(queue);
+        _common.Write16(VirtioPciRegisters.QueueSize, size);
+        if (_common.Read16(VirtioPciRegisters.QueueSize) != size || !TryNoteNotifyOffset(queue))
+        {
+            return false;
+        }
+        _common.Write16(VirtioPciRegisters.QueueMsixVector, vector);
+        if (vector != NoVector && _common.Read16(VirtioPciRegisters.QueueMsixVector) != vector)
+        {
+            return false;
+        }
+        Write64(VirtioPciRegisters.QueueDescriptorArea, addresses.DescriptorArea);
+        Write64(VirtioPciRegisters.QueueDriverArea, addresses.DriverArea);
+        Write64(VirtioPciRegisters.QueueDeviceArea, addresses.DeviceArea);
+        _common.Write16(VirtioPciRegisters.QueueEnable, 1);
+        return _common.Read16(VirtioPciRegisters.QueueEnable) == 1;
+    }
+
+    /// <inheritdoc/>
+    public override bool TrySetConfigVector(ushort vector)
+    {
+        _common.Write16(VirtioPciRegisters.ConfigMsixVector, vector);
+        return _common.Read16(VirtioPciRegisters.ConfigMsixVector) == vector;
+    }
+
+    /// <inheritdoc/>
+    public override void Notify(ushort queue) => _notify.Write16(_notifyOffsets[queue], queue);
+
+    /// <inheritdoc/>
+    public override byte ReadInterruptStatus() => _isr.Read8(0);
+
+    /// <inheritdoc/>
+    public override ushort PrepareInterrupts(ushort wanted, out InterruptKind kind) => _function.PrepareInterrupts(wanted, out kind);
+
+    /// <inheritdoc/>
+    public override bool TryAttachInterrupt(ushort vector, InterruptHandler handler) => _function.TryAttachInterrupt(vector, handler);
+
+    /// <inheritdoc/>
+    public override void ReleaseInterrupts() => _function.ReleaseInterrupts();
+
+    /// <inheritdoc/>
+    public override void Disable() => _function.Disable();
+
+    private void Select(ushort queue) => _common.Write16(VirtioPciRegisters.QueueSelect, queue);
+
+    private void Write64(ulong offset, ulong value)
+    {
+        _common.Write32(offset, (uint)value);
+        _common.Write32(offset + 4, (uint)(value >> 32));
+    }
+
+    /// <summary>Computes where the selected queue is notified (4.1.4.4), once; false when that is outside the device's region.</summary>
+    private bool TryNoteNotifyOffset(ushort queue)
+    {
+        ulong offset = (ulong)_common.Read16(VirtioPciRegisters.QueueNotifyOffset) * _notifyMultiplier;
+        if (!_notify.Contains(offset, 2))
+        {
+            return false;
+        }
+        if (queue >= _notifyOffsets.Length)
+        {
+            ulong[] larger = new ulong[queue + 4];
+            for (int i = 0; i < _notifyOffsets.Length; i++)
+            {
+                larger[i] = _notifyOffsets[i];
+            }
+            _notifyOffsets = larger;
+        }
+        _notifyOffsets[queue] = offset;
+        return true;
+    }
+}

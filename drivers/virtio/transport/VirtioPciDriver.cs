@@ -1,0 +1,77 @@
+// The one PCI driver for all virtio functions: chooses the transport, then the driver for the type.
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Virtio.Transport;
+
+/// <summary>Binds every virtio function (virtio 4.1.2) whose device type a <see cref="VirtioDriver"/> was added for.</summary>
+public sealed class VirtioPciDriver : PciDriver
+{
+    private VirtioDriver[] _drivers = new VirtioDriver[4];
+    private int _count;
+
+    /// <inheritdoc/>
+    public override string Name => "virtio-pci";
+
+    /// <summary>Adds a driver for a device type.</summary>
+    public void Add(VirtioDriver driver)
+    {
+        if (_count == _drivers.Length)
+        {
+            VirtioDriver[] larger = new VirtioDriver[_count * 2];
+            for (int i = 0; i < _count; i++)
+            {
+                larger[i] = _drivers[i];
+            }
+            _drivers = larger;
+        }
+        _drivers[_count++] = driver;
+    }
+
+    /// <inheritdoc/>
+    public override bool Matches(PciFunction function) => TypeOf(function) != 0;
+
+    /// <inheritdoc/>
+    public override ProbeResult Probe(PciFunction function, DeviceTable devices)
+    {
+        ushort type = TypeOf(function);
+        for (int i = 0; i < _count; i++)
+        {
+            if (_drivers[i].DeviceType != type)
+            {
+                continue;
+            }
+            ProbeResult result = ModernPciTransport.TryCreate(function, type, out ModernPciTransport? transport);
+            if (!result.IsBound)
+            {
+                return result;
+            }
+            result = _drivers[i].Probe(transport!, out Device? device);
+            if (result.IsBound)
+            {
+                devices.Add(device!);
+            }
+            return result;
+        }
+        return ProbeResult.NotMine;
+    }
+
+    /// <summary>
+    /// The device type: the id less 0x1040 for a modern device, the subsystem id for a transitional one (4.1.2.3); 0 for anything else.
+    /// </summary>
+    public static ushort TypeOf(PciFunction function)
+    {
+        byte layout = (byte)(function.ReadConfig8(PciRegisters.HeaderType) & PciRegisters.HeaderLayoutMask);
+        if (function.ReadConfig16(PciRegisters.VendorId) != VirtioPciRegisters.VendorId || layout != PciRegisters.HeaderNormal)
+        {
+            return 0;
+        }
+        ushort id = function.ReadConfig16(PciRegisters.DeviceId);
+        if (id is >= VirtioPciRegisters.FirstModernId and <= VirtioPciRegisters.LastModernId)
+        {
+            return (ushort)(id - VirtioPciRegisters.FirstModernId);
+        }
+        bool transitional = id is >= VirtioPciRegisters.FirstTransitionalId and < VirtioPciRegisters.FirstModernId;
+        return transitional ? function.ReadConfig16(PciRegisters.SubsystemId) : (ushort)0;
+    }
+}

@@ -1,0 +1,42 @@
+// A rule of the specification, or of the seams, that was broken: fails the test at once.
+using System.Diagnostics.CodeAnalysis;
+using Xunit;
+
+namespace VirtioSharp.Tests.Fakes;
+
+/// <summary>Thrown where a rule is broken; it passes through the driver up to the test.</summary>
+public sealed class FakeDeviceException(string message) : Exception(message);
+
+/// <summary>
+/// The rules broken in one machine. They are kept as well as thrown, so that a test fails even where the exception got lost.
+/// </summary>
+public sealed class ViolationLog
+{
+    private readonly List<string> _entries = [];
+
+    /// <summary>What was broken so far.</summary>
+    public IReadOnlyList<string> Entries => _entries;
+
+    /// <summary>Notes that a rule was broken, and throws.</summary>
+    [DoesNotReturn]
+    public void Break(string what)
+    {
+        _entries.Add(what);
+        throw new FakeDeviceException(what);
+    }
+
+    /// <summary>Notes a broken rule unless <paramref name="condition"/> holds.</summary>
+    public void Require([DoesNotReturnIf(false)] bool condition, string what)
+    {
+        if (!condition)
+        {
+            Break(what);
+        }
+    }
+
+    /// <summary>Fails when a rule was broken.</summary>
+    public void AssertEmpty() => Assert.True(_entries.Count == 0, string.Join(Environment.NewLine, _entries));
+
+    /// <summary>For tests of the fakes themselves: the rule was broken as wanted.</summary>
+    public void Forgive() => _entries.Clear();
+}

@@ -1,0 +1,275 @@
+// Memory of the fake machine: devices see other addresses than drivers, and only what was lent, in the direction it was lent.
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using VirtioSharp.Drivers.Platform;
+using Xunit;
+
+namespace VirtioSharp.Tests.Fakes;
+
+/// <summary>
+/// A <see cref="DmaSpace"/> that is stricter than any IOMMU. It finds: addresses mixed up with pointers, accesses of the device outside
+/// of what was lent or in the wrong direction, changes by the driver while the device owns the bytes, writes past the end of an
+/// allocation, memory freed while lent, unpaired unsharing, and leaks.
+/// </summary>
+public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposable
+{
+    /// <summary>The lowest address that a device sees memory at: above 4 GiB, so that a truncated address fails.</summary>
+    public const ulong FirstAddress = 0x10_0000_0000;
+
+    private const int GuardLength = 64;
+    private const byte GuardByte = 0xA5;
+    private const byte FreedByte = 0xDD;
+    private const ulong Gap = 4096;
+
+    private readonly List<Allocation> _allocations = [];
+    private readonly List<Lent> _lent = [];
+    private ulong _next = FirstAddress;
+    private int _failIn;
+
+    /// <summary>How many allocations were asked for.</summary>
+    public int AllocationCount { get; private set; }
+
+    /// <summary>How many bytes are allocated at the moment.</summary>
+    public ulong AllocatedBytes { get; private set; }
+
+    /// <summary>How many ranges are lent to devices at the moment.</summary>
+    public int LentCount => _lent.Count;
+
+    /// <summary>How often a device that lies reached for memory that is not lent, and got nothing.</summary>
+    public int BlockedAccesses { get; private set; }
+
+    /// <summary>Lets the <paramref name="count"/>-th allocation from now on fail, counted from 1; 0 for none.</summary>
+    public void FailAllocation(int count) => _failIn = count;
+
+    /// <inheritdoc/>
+    public override bool TryAllocate(uint length, uint alignment, out DmaBuffer buffer)
+    {
+        violations.Require(length > 0, "an allocation of no bytes");
+        violations.Require(alignment > 0 && (alignment & (alignment - 1)) == 0, "an alignment that is no power of two");
+        AllocationCount++;
+        if (_failIn > 0 && --_failIn == 0)
+        {
+            buffer = default;
+            return false;
+        }
+        nuint total = length + alignment + 2 * GuardLength;
+        byte* memory = (byte*)NativeMemory.Alloc(total);
+        new Span<byte>(memory, (int)total).Fill(GuardByte);
+        byte* pointer = (byte*)(((nuint)memory + GuardLength + alignment - 1) & ~(nuint)(alignment - 1));
+        new Span<byte>(pointer, (int)length).Clear();
+        ulong address = (_next + alignment - 1) & ~((ulong)alignment - 1);
+        _next = address + length + Gap;
+        _allocations.Add(new Allocation { Memory = memory, Pointer = pointer, Address = address, Length = length });
+        AllocatedBytes += length;
+        buffer = new DmaBuffer(pointer, address, length);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override void Free(in DmaBuffer buffer)
+    {
+        Allocation allocation = Find(buffer, "freed");
+        violations.Require(buffer.DeviceAddress == allocation.Address && buffer.Length == allocation.Length, "a part of an allocation was freed");
+        foreach (Lent lent in _lent)
+        {
+            violations.Require(!lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was freed while a device owns it");
+        }
+        violations.Require(
+            !new Span<byte>(allocation.Pointer - GuardLength, GuardLength).ContainsAnyExcept(GuardByte) &&
+            !new Span<byte>(allocation.Pointer + allocation.Length, GuardLength).ContainsAnyExcept(GuardByte),
+            "the driver wrote outside of an allocation");
+        new Span<byte>(allocation.Pointer, (int)allocation.Length).Fill(FreedByte);
+        allocation.IsFree = true;
+        AllocatedBytes -= allocation.Length;
+    }
+
+    /// <inheritdoc/>
+    public override void Share(in DmaBuffer buffer, DmaDirection direction)
+    {
+        Find(buffer, "shared");
+        foreach (Lent lent in _lent)
+        {
+            bool bothRead = lent.Direction == DmaDirection.ToDevice && direction == DmaDirection.ToDevice;
+            violations.Require(bothRead || !lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was lent twice, once for writing");
+        }
+        _lent.Add(new Lent
+        {
+            Address = buffer.DeviceAddress,
+            Length = buffer.Length,
+            Direction = direction,
+            Content = direction == DmaDirection.Both ? null : buffer.Span.ToArray(),
+        });
+    }
+
+    /// <inheritdoc/>
+    public override void Unshare(in DmaBuffer buffer, DmaDirection direction)
+    {
+        Find(buffer, "unshared");
+        for (int i = 0; i < _lent.Count; i++)
+        {
+            Lent lent = _lent[i];
+            if (lent.Address == buffer.DeviceAddress && lent.Length == buffer.Length && lent.Direction == direction)
+            {
+                violations.Require(
+                    lent.Content is null || buffer.Span.SequenceEqual(lent.Content),
+                    "the driver changed bytes that the device owned");
+                _lent.RemoveAt(i);
+                return;
+            }
+        }
+        violations.Break("memory was unshared that was not lent so");
+    }
+
+    /// <summary>True when the device may reach all of the range in that direction.</summary>
+    public bool IsLent(ulong address, uint length, bool forWriting) => FindLent(address, length, forWriting) is not null;
+
+    /// <summary>The device reads; what it was not lent is a fault of the driver that gave it the address.</summary>
+    public void DeviceRead(ulong address, Span<byte> into)
+    {
+        if (FindLent(address, (uint)into.Length, forWriting: false) is null)
+        {
+            violations.Break($"the device was told to read {into.Length} bytes at 0x{address:X}, which were not lent for reading");
+        }
+        Raw(address, into.Length).CopyTo(into);
+    }
+
+    /// <summary>The device writes; what it was not lent is a fault of the driver that gave it the address.</summary>
+    public void DeviceWrite(ulong address, ReadOnlySpan<byte> bytes)
+    {
+        if (!TryDeviceWrite(address, bytes))
+        {
+            violations.Break($"the device was told to write {bytes.Length} bytes at 0x{address:X}, which were not lent for writing");
+        }
+    }
+
+    /// <summary>A device that lies writes; outside of what it was lent nothing happens, as behind an IOMMU.</summary>
+    public bool TryDeviceWrite(ulong address, ReadOnlySpan<byte> bytes)
+    {
+        Lent? lent = FindLent(address, (uint)bytes.Length, forWriting: true);
+        if (lent is null)
+        {
+            BlockedAccesses++;
+            return false;
+        }
+        bytes.CopyTo(Raw(address, bytes.Length));
+        if (lent.Content is not null)
+        {
+            bytes.CopyTo(lent.Content.AsSpan((int)(address - lent.Address)));
+        }
+        return true;
+    }
+
+    /// <summary>The device reads 16 bits.</summary>
+    public ushort DeviceRead16(ulong address)
+    {
+        Span<byte> bytes = stackalloc byte[2];
+        DeviceRead(address, bytes);
+        return BinaryPrimitives.ReadUInt16LittleEndian(bytes);
+    }
+
+    /// <summary>The device writes 16 bits.</summary>
+    public void DeviceWrite16(ulong address, ushort value)
+    {
+        Span<byte> bytes = stackalloc byte[2];
+        BinaryPrimitives.WriteUInt16LittleEndian(bytes, value);
+        DeviceWrite(address, bytes);
+    }
+
+    /// <summary>Looks at, or changes, memory behind everybody's back: for tests only.</summary>
+    public Span<byte> Raw(ulong address, int length)
+    {
+        Allocation? allocation = FindAllocation(address, (uint)length);
+        violations.Require(allocation is not null, $"0x{address:X} is no memory of this machine");
+        return new Span<byte>(allocation.Pointer + (address - allocation.Address), length);
+    }
+
+    /// <summary>Fails when something is still allocated or lent.</summary>
+    public void AssertNothingLeaked()
+    {
+        Assert.True(_lent.Count == 0, $"{_lent.Count} ranges are still lent to a device");
+        int live = 0;
+        foreach (Allocation allocation in _allocations)
+        {
+            live += allocation.IsFree ? 0 : 1;
+        }
+        Assert.True(live == 0, $"{live} allocations with {AllocatedBytes} bytes were not freed");
+    }
+
+    /// <summary>Gives the memory back to the process.</summary>
+    public void Dispose()
+    {
+        foreach (Allocation allocation in _allocations)
+        {
+            NativeMemory.Free(allocation.Memory);
+        }
+        _allocations.Clear();
+        _lent.Clear();
+    }
+
+    private Allocation Find(in DmaBuffer buffer, string what)
+    {
+        Allocation? allocation = FindAllocation(buffer.DeviceAddress, buffer.Length);
+        violations.Require(allocation is not null, $"memory was {what} that was never allocated");
+        violations.Require(!allocation.IsFree, $"memory was {what} after it was freed");
+        violations.Require(
+            buffer.Pointer == allocation.Pointer + (buffer.DeviceAddress - allocation.Address),
+            $"a buffer was {what} whose pointer and device address do not belong together");
+        return allocation;
+    }
+
+    private Allocation? FindAllocation(ulong address, uint length)
+    {
+        int low = 0;
+        int high = _allocations.Count - 1;
+        while (low <= high)
+        {
+            int middle = (low + high) / 2;
+            Allocation allocation = _allocations[middle];
+            if (address < allocation.Address)
+            {
+                high = middle - 1;
+            }
+            else if (address - allocation.Address >= allocation.Length)
+            {
+                low = middle + 1;
+            }
+            else
+            {
+                return length <= allocation.Length - (address - allocation.Address) ? allocation : null;
+            }
+        }
+        return null;
+    }
+
+    private Lent? FindLent(ulong address, uint length, bool forWriting)
+    {
+        foreach (Lent lent in _lent)
+        {
+            bool allowed = lent.Direction == DmaDirection.Both || (lent.Direction == DmaDirection.FromDevice) == forWriting;
+            if (allowed && address >= lent.Address && address - lent.Address <= lent.Length && length <= lent.Length - (address - lent.Address))
+            {
+                return lent;
+            }
+        }
+        return null;
+    }
+
+    private sealed class Allocation
+    {
+        public byte* Memory;
+        public byte* Pointer;
+        public ulong Address;
+        public uint Length;
+        public bool IsFree;
+    }
+
+    private sealed class Lent
+    {
+        public ulong Address;
+        public uint Length;
+        public DmaDirection Direction;
+        public byte[]? Content;
+
+        public bool Overlaps(ulong address, uint length) => address < Address + Length && Address < address + length;
+    }
+}
