@@ -4,7 +4,7 @@ using VirtioSharp.Drivers.Platform;
 namespace VirtioSharp.Drivers.Virtio.Queue;
 
 /// <summary>
-/// Adds buffers, tells the device, takes back what it used. All calls come from one thread; only <see cref="OnInterrupt"/> runs in
+/// Adds buffers, tells the device, takes back what it used. All calls come from one thread; only <see cref="InterruptHandler.OnInterrupt"/> runs in
 /// interrupt context. A token names a buffer: the driver's own number, below <see cref="Size"/>, in flight at most once.
 /// Buffers are shared with the device in <see cref="TryAdd"/> and unshared when they come back.
 /// </summary>

@@ -1,0 +1,151 @@
+// The run loop: poll the devices, resume who waits, sleep until something happens.
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Kernel.Tasks;
+
+/// <summary>Bytes that come in from somewhere; one waits for them at a time.</summary>
+public abstract class ByteSource
+{
+    internal Action? Waiting;
+
+    /// <summary>Takes one byte; false when there is none at the moment.</summary>
+    public abstract bool TryRead(out byte value);
+
+    /// <summary>True when nothing more will ever come.</summary>
+    public virtual bool IsEnded => false;
+
+    /// <summary>True when <see cref="TryRead"/> would succeed.</summary>
+    public abstract bool IsReadable { get; }
+}
+
+/// <summary>Drives everything that waits. There is one thread, and this is it.</summary>
+public sealed class RunLoop
+{
+    private readonly Clock _clock;
+    private readonly ByteSource?[] _sources = new ByteSource?[8];
+    private readonly BlockDevice?[] _disks = new BlockDevice?[64];
+    private Delay? _delays;
+    private int _sourceCount;
+    private int _diskCount;
+
+    /// <summary>Makes the loop of a machine's devices, which are all there already.</summary>
+    public RunLoop(Clock clock, DeviceTable devices)
+    {
+        _clock = clock;
+        Devices = devices;
+        for (int i = 0; i < devices.Count && _diskCount < _disks.Length; i++)
+        {
+            if (devices[i] is BlockDevice disk)
+            {
+                _disks[_diskCount++] = disk;
+            }
+        }
+    }
+
+    /// <summary>The devices.</summary>
+    public DeviceTable Devices { get; }
+
+    /// <summary>The time.</summary>
+    public Clock Clock => _clock;
+
+    /// <summary>How often the loop slept.</summary>
+    public ulong Sleeps { get; private set; }
+
+    /// <summary>Adds a source of bytes that somebody will wait for.</summary>
+    public void Add(ByteSource source)
+    {
+        Contract.Require(_sourceCount < _sources.Length, "too many sources of bytes");
+        _sources[_sourceCount++] = source;
+    }
+
+    /// <summary>Runs until <paramref name="task"/> is done.</summary>
+    public void Run(System.Threading.Tasks.ValueTask task)
+    {
+        while (!task.IsCompleted)
+        {
+            Step();
+        }
+    }
+
+    /// <summary>Waits for <paramref name="nanoseconds"/>.</summary>
+    public Delay After(ulong nanoseconds)
+    {
+        Delay delay = new(_clock.Now + nanoseconds) { Next = _delays };
+        _delays = delay;
+        return delay;
+    }
+
+    private void Step()
+    {
+        for (int i = 0; i < _diskCount; i++)
+        {
+            _disks[i]!.Kick();
+        }
+        ulong deadline = Math.Min(Devices.NextDeadline(), NextDelay());
+        if (!HasReadable())
+        {
+            Sleeps++;
+            if (!_clock.WaitForInterrupt(deadline))
+            {
+                ulong now = _clock.Now;
+                Devices.OnDeadline(now);
+                EndDelays(now);
+            }
+        }
+        Devices.Poll();
+        for (int i = 0; i < _sourceCount; i++)
+        {
+            ByteSource source = _sources[i]!;
+            if (source.Waiting is not null && (source.IsReadable || source.IsEnded))
+            {
+                Action waiting = source.Waiting;
+                source.Waiting = null;
+                waiting();
+            }
+        }
+    }
+
+    private bool HasReadable()
+    {
+        for (int i = 0; i < _sourceCount; i++)
+        {
+            if (_sources[i]!.Waiting is not null && _sources[i]!.IsReadable)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private ulong NextDelay()
+    {
+        ulong earliest = ulong.MaxValue;
+        for (Delay? delay = _delays; delay is not null; delay = delay.Next)
+        {
+            earliest = Math.Min(earliest, delay.Deadline);
+        }
+        return earliest;
+    }
+
+    private void EndDelays(ulong now)
+    {
+        Delay? delay = _delays;
+        _delays = null;
+        while (delay is not null)
+        {
+            Delay? next = delay.Next;
+            if (delay.Deadline <= now)
+            {
+                delay.End();
+            }
+            else
+            {
+                delay.Next = _delays;
+                _delays = delay;
+            }
+            delay = next;
+        }
+    }
+}
