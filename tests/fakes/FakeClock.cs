@@ -33,13 +33,13 @@ public sealed class FakeClock(FakeMachine machine) : Clock
     public override bool WaitForInterrupt(ulong deadline)
     {
         Waits++;
-        if (!machine.TakeInterrupted() && machine.RunsWhileWaiting)
-        {
-            machine.Run();
-        }
-        else
+        if (machine.TakeInterrupted())
         {
             return true;
+        }
+        if (machine.RunsWhileWaiting)
+        {
+            machine.Run();
         }
         if (machine.TakeInterrupted())
         {
