@@ -2,18 +2,25 @@
 using System.Runtime.InteropServices;
 using Internal.Runtime;
 using Internal.Runtime.CompilerHelpers;
+using System.Threading.Tasks;
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Transport;
+using VirtioSharp.Kernel.Apps;
 using VirtioSharp.Kernel.Machine;
+using VirtioSharp.Kernel.Tasks;
 
 namespace VirtioSharp.Kernel;
 
 /// <summary>The composition root: machine, scan, registry, application.</summary>
-internal static unsafe class Kernel
+internal static class Kernel
 {
     internal const string Version = "0.1.0";
 
     [UnmanagedCallersOnly(EntryPoint = "kernel_main")]
-    private static void Main(uint magic, byte* info)
+    private static unsafe void Main(uint magic, byte* info)
     {
         // 1. The line everything is said on, then what managed code needs: a little memory, and statics.
         SerialPort.Initialize();
@@ -36,7 +43,86 @@ internal static unsafe class Kernel
         // 3. The machine: interrupts, clock, config space.
         BareMachine machine = new(information, memory!);
         Cpu.EnableInterrupts();
-        serial.Write("memory: ").Write(memory!.Total >> 20).Write(" MiB, boot protocol ").Write(information.Protocol).EndLine();
-        DebugExit.End(ExitCode.Success);
+        serial.Write("memory ").Write(memory!.Total >> 20).Write(" MiB, boot by ").Write(information.Protocol)
+            .Write(machine.Acpi.Found ? ", ACPI" : ", no ACPI").Write(", config space by ").Write(machine.ConfigAccess).EndLine();
+
+        // 4. The devices: find the functions, offer each to the drivers.
+        Log.Sink = new SerialLog(serial);
+        DeviceTable devices = new();
+        DriverRegistry registry = MakeRegistry(devices);
+        PciScan scan = PciScan.Run(machine);
+        for (int i = 0; i < scan.Count; i++)
+        {
+            Attach(scan[i], registry, devices, serial);
+        }
+
+        // 5. The application.
+        RunLoop loop = new(machine.Clock, devices);
+        SystemInformation system = new(machine, scan, loop);
+        loop.Run(RunAsync(system, information.CommandLine, serial));
+        DebugExit.End(s_exitCode);
+    }
+
+    private static ExitCode s_exitCode;
+
+    private static DriverRegistry MakeRegistry(DeviceTable devices)
+    {
+        VirtioPciDriver virtio = new();
+        virtio.Add(new VirtioBlkDriver());
+        virtio.Add(new VirtioConsoleDriver());
+        DriverRegistry registry = new(devices);
+        registry.Add(virtio);
+        return registry;
+    }
+
+    private static void Attach(PciFunction function, DriverRegistry registry, DeviceTable devices, Terminal serial)
+    {
+        SystemInformation.WriteFunction(serial, function);
+        ProbeResult result = registry.Attach(function);
+        if (result.IsBound)
+        {
+            SystemInformation.WriteDevice(serial, devices[devices.Count - 1]);
+        }
+        else if (result.Status == ProbeStatus.Failed)
+        {
+            serial.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
+        }
+    }
+
+    /// <summary>The commands of the command line, or shells on the serial line and the console.</summary>
+    private static async ValueTask RunAsync(SystemInformation system, string commandLine, Terminal serial)
+    {
+        BootOptions options = BootOptions.Parse(commandLine);
+        if (options.Unknown.Length != 0)
+        {
+            serial.Write("warning: unknown option on the command line: ").Write(options.Unknown).EndLine();
+        }
+        Commands commands = new(system, options);
+        SerialInput input = new(system.Machine.Serial);
+        system.Loop.Add(input);
+        Shell shell = new(commands, new Seat(input, serial));
+        if (options.Error.Length != 0)
+        {
+            serial.Write("error on the command line: ").Write(options.Error).EndLine();
+            s_exitCode = ExitCode.Failure;
+            return;
+        }
+        if (options.Run is not null)
+        {
+            s_exitCode = await shell.RunLineAsync(options.Run) ? ExitCode.Success : ExitCode.Failure;
+            return;
+        }
+        serial.Write("Type help for the commands.\n");
+        ConsolePort? port = system.FindConsole();
+        ValueTask second = default;
+        if (port is not null)
+        {
+            PortInput portInput = new(port);
+            system.Loop.Add(portInput);
+            second = new Shell(commands, new Seat(portInput, new PortTerminal(port))).RunAsync();
+        }
+        await shell.RunAsync();
+        await second;
+        s_exitCode = ExitCode.Success;
     }
 }

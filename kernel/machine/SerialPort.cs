@@ -62,6 +62,9 @@ internal sealed class SerialPort : InterruptHandler
     /// <inheritdoc/>
     public override bool OnInterrupt() => Receive();
 
+    /// <summary>True when there is a byte to take.</summary>
+    internal bool HasReceived => _head != _tail;
+
     /// <summary>Takes one received byte; false when there is none.</summary>
     internal bool TryRead(out byte value)
     {

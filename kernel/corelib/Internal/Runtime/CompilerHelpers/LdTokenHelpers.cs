@@ -8,5 +8,9 @@ internal static unsafe class LdTokenHelpers
 {
     private static RuntimeTypeHandle GetRuntimeTypeHandle(MethodTable* table) => new((nint)table);
 
+    private static RuntimeFieldHandle GetRuntimeFieldHandle(nint handle) => default;
+
+    private static RuntimeMethodHandle GetRuntimeMethodHandle(nint handle) => default;
+
     private static Type GetRuntimeType(MethodTable* table) => Type.GetTypeFromMethodTable(table);
 }

@@ -1,0 +1,101 @@
+// What the kernel's command line asks for.
+namespace VirtioSharp.Kernel.Apps;
+
+/// <summary>
+/// Options are words apart by blanks: <c>run=selftest</c>, <c>run="disk sha256; mem"</c>, <c>ms=500</c>. What is not known is kept for a
+/// warning; a quote that is never closed is an error.
+/// </summary>
+public sealed class BootOptions
+{
+    private BootOptions()
+    {
+    }
+
+    /// <summary>The commands to run, or null for the interactive shell.</summary>
+    public string? Run { get; private set; }
+
+    /// <summary>How long a benchmark job runs, in milliseconds.</summary>
+    public uint JobMilliseconds { get; private set; } = 1500;
+
+    /// <summary>True when benchmarks may overwrite a disk that has partitions.</summary>
+    public bool BenchmarkWrites { get; private set; }
+
+    /// <summary>What is wrong with the line; empty when nothing is.</summary>
+    public string Error { get; private set; } = "";
+
+    /// <summary>An option nobody knows; empty when there is none.</summary>
+    public string Unknown { get; private set; } = "";
+
+    /// <summary>Reads a command line.</summary>
+    public static BootOptions Parse(string line)
+    {
+        BootOptions options = new();
+        int position = 0;
+        while (position < line.Length)
+        {
+            if (char.IsWhiteSpace(line[position]))
+            {
+                position++;
+                continue;
+            }
+            int start = position;
+            bool quoted = false;
+            while (position < line.Length && (quoted || !char.IsWhiteSpace(line[position])))
+            {
+                if (line[position] == '"')
+                {
+                    quoted = !quoted;
+                }
+                position++;
+            }
+            if (quoted)
+            {
+                options.Error = "a quote is never closed: write run=\"command; command\"";
+                return options;
+            }
+            options.Take(line.Substring(start, position - start));
+        }
+        return options;
+    }
+
+    private void Take(string word)
+    {
+        int equals = word.IndexOf('=');
+        string name = equals < 0 ? word : word.Substring(0, equals);
+        string value = equals < 0 ? "" : Unquote(word.Substring(equals + 1));
+        switch (name)
+        {
+            case "run":
+                Run = value;
+                break;
+            case "ms":
+                if (!uint.TryParse(value, out uint milliseconds) || milliseconds == 0)
+                {
+                    Error = "ms= takes a number of milliseconds from 1 on";
+                    break;
+                }
+                JobMilliseconds = milliseconds;
+                break;
+            case "bench-writes":
+                BenchmarkWrites = value == "yes";
+                break;
+            default:
+                Unknown = word;
+                break;
+        }
+    }
+
+    private static string Unquote(string text)
+    {
+        char[] kept = new char[text.Length];
+        int count = 0;
+        for (int i = 0; i < text.Length; i++)
+        {
+            if (text[i] != '"')
+            {
+                kept[count++] = text[i];
+            }
+        }
+        return new string(kept, 0, count);
+    }
+}

@@ -1,0 +1,125 @@
+// The commands of the shell.
+using System.Threading.Tasks;
+using Internal.Runtime;
+using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Kernel.Machine;
+
+namespace VirtioSharp.Kernel.Apps;
+
+/// <summary>Runs commands by name. A command answers true when it did what was asked; otherwise it has said why not.</summary>
+public sealed class Commands
+{
+    private readonly SystemInformation _system;
+    private readonly DiskCommands _disks;
+    private readonly BootOptions _options;
+
+    /// <summary>Makes the commands for a system.</summary>
+    public Commands(SystemInformation system, BootOptions options)
+    {
+        _system = system;
+        _options = options;
+        _disks = new DiskCommands(system);
+    }
+
+    /// <summary>Runs a command: its name and its arguments.</summary>
+    public async ValueTask<bool> RunAsync(string[] words, Terminal output)
+    {
+        switch (words[0])
+        {
+            case "help":
+                Help(output);
+                return true;
+            case "lspci":
+                _system.WriteFunctions(output);
+                return true;
+            case "devices":
+                _system.WriteDevices(output);
+                return true;
+            case "disk":
+                return await _disks.RunAsync(words, output);
+            case "console":
+                return await WriteToConsoleAsync(words, output);
+            case "mem":
+                WriteMemory(output);
+                return true;
+            case "uptime":
+                output.Write("up ").Write(_system.Loop.Clock.Now / 1_000_000).Write(" ms, ").Write(_system.Machine.Interrupts.Delivered).Write(" interrupts\n");
+                return true;
+            case "selftest":
+                return await new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
+            case "bench":
+                return await new Benchmark(_system, output, _options).RunAsync(words.Length > 1 ? words[1] : "");
+            case "panic":
+                Environment.FailFast("asked for by the command panic");
+                return false;
+            case "halt":
+                output.Write("The kernel has stopped.\n");
+                DebugExit.End(ExitCode.Success);
+                return true;
+            default:
+                output.Write("unknown command: ").Write(words[0]).Write("; help lists the commands\n");
+                return false;
+        }
+    }
+
+    private static void Help(Terminal output) => output.Write(
+        "help                           this list\n" +
+        "lspci                          the PCI functions\n" +
+        "devices                        the virtio devices: features, queues, interrupts\n" +
+        "disk [n] info                  size, block size, what it can do\n" +
+        "disk [n] read SECTOR [COUNT]   shows sectors\n" +
+        "disk [n] write SECTOR TEXT     writes TEXT to a sector, the rest zero\n" +
+        "disk [n] flush                 makes what was written durable\n" +
+        "disk [n] id                    the device's identification\n" +
+        "disk [n] sha256                the hash of the whole disk\n" +
+        "disk [n] parts                 the partitions\n" +
+        "console [TEXT]                 the virtio console, or writes TEXT to it\n" +
+        "mem                            memory\n" +
+        "uptime                         time since boot\n" +
+        "selftest [NAME]                tests of the kernel on this machine\n" +
+        "bench [JOB]                    measures the first disk\n" +
+        "panic                          what a panic looks like\n" +
+        "halt                           ends the machine\n");
+
+    private void WriteMemory(Terminal output)
+    {
+        output.Write("memory ").Write(_system.Machine.Memory.Total >> 10).Write(" KiB; not handed out ").Write(_system.Machine.Memory.Free >> 10).Write(" KiB\n");
+        output.Write("heap: ").Write(RuntimeHeap.BytesAllocated).Write(" bytes allocated since boot, ").Write(RuntimeHeap.BytesFree >> 10).Write(" KiB left\n");
+        output.Write("DMA: ").Write(_system.Machine.DmaMemory.BytesInUse >> 10).Write(" KiB in use\n");
+    }
+
+    private async ValueTask<bool> WriteToConsoleAsync(string[] words, Terminal output)
+    {
+        ConsolePort? port = _system.FindConsole();
+        if (port is null)
+        {
+            output.Write("no virtio console; add one: -device virtio-serial-pci -device virtconsole,chardev=...\n");
+            return false;
+        }
+        if (words.Length == 1)
+        {
+            output.Write(port.Name).Write(": ").Write(port.Columns).Write(" columns, ").Write(port.Rows).Write(" rows (0: not said)\n");
+            return true;
+        }
+        for (int i = 1; i < words.Length; i++)
+        {
+            byte[] bytes = new byte[words[i].Length + 1];
+            for (int j = 0; j < words[i].Length; j++)
+            {
+                bytes[j] = (byte)words[i][j];
+            }
+            bytes[words[i].Length] = (byte)(i + 1 < words.Length ? ' ' : '\n');
+            int sent = 0;
+            while (sent < bytes.Length && !port.IsFailed)
+            {
+                sent += (int)port.Write(new ReadOnlySpan<byte>(bytes, sent, bytes.Length - sent));
+                if (sent < bytes.Length)
+                {
+                    await _system.Loop.After(1_000_000);
+                }
+            }
+        }
+        return !port.IsFailed;
+    }
+}

@@ -1,0 +1,282 @@
+// The shell's commands for disks.
+using System.Threading.Tasks;
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Kernel.Machine;
+using VirtioSharp.Kernel.Tasks;
+
+namespace VirtioSharp.Kernel.Apps;
+
+/// <summary><c>disk [n] info|read|write|flush|id|sha256|parts</c>.</summary>
+internal sealed class DiskCommands
+{
+    private const uint ChunkLength = 65536;
+    private const int Chunks = 8;
+    private const ulong MaxShown = 64;
+
+    private readonly SystemInformation _system;
+
+    internal DiskCommands(SystemInformation system) => _system = system;
+
+    internal async ValueTask<bool> RunAsync(string[] words, Terminal output)
+    {
+        int next = 1;
+        ulong number = 0;
+        if (words.Length > 1 && ulong.TryParse(words[1], out number))
+        {
+            next = 2;
+        }
+        BlockDevice? disk = _system.FindDisk(number);
+        if (disk is null)
+        {
+            output.Write("no disk ").Write(number).Write("; devices lists what is there (qemu: -drive if=none,... -device virtio-blk-pci,...)\n");
+            return false;
+        }
+        string verb = words.Length > next ? words[next] : "info";
+        int arguments = next + 1;
+        switch (verb)
+        {
+            case "info":
+                Info(disk, output);
+                return true;
+            case "read":
+                return await ReadAsync(disk, words, arguments, output);
+            case "write":
+                return await WriteAsync(disk, words, arguments, output);
+            case "flush":
+                return Report(await disk.FlushAsync(), "flush", output);
+            case "id":
+                return await IdAsync(disk, output);
+            case "sha256":
+                return await HashAsync(disk, output);
+            case "parts":
+                return await PartitionsAsync(disk, output);
+            default:
+                output.Write("disk does not know ").Write(verb).Write("; help lists what it does\n");
+                return false;
+        }
+    }
+
+    internal static string NameOf(IoStatus status) => status switch
+    {
+        IoStatus.Ok => "ok",
+        IoStatus.OutOfRange => "the range lies beyond the end of the disk; disk info shows its size",
+        IoStatus.ReadOnly => "the disk is read-only",
+        IoStatus.Unsupported => "the device does not support it",
+        IoStatus.Misaligned => "not a whole number of sectors",
+        IoStatus.TimedOut => "no answer from the device in time",
+        IoStatus.Removed => "the device was removed",
+        IoStatus.Busy => "the device is busy; try again",
+        _ => "the device reported an error",
+    };
+
+    private static bool Report(IoStatus status, string what, Terminal output)
+    {
+        output.Write(what).Write(": ").Write(NameOf(status)).EndLine();
+        return status == IoStatus.Ok;
+    }
+
+    private static void Info(BlockDevice disk, Terminal output) => output
+        .Write(disk.Name).Write(": ").Write(disk.SectorCount).Write(" sectors of 512 bytes, ").Write(disk.SectorCount / 2048)
+        .Write(" MiB, block size ").Write(disk.BlockSize).Write(disk.IsReadOnly ? ", read-only" : ", writable")
+        .Write(disk.CanFlush ? ", with a cache that flush empties\n" : ", without flush\n");
+
+    private static bool TryNumber(string[] words, int index, string what, Terminal output, out ulong value)
+    {
+        value = 0;
+        if (words.Length > index && ulong.TryParse(words[index], out value))
+        {
+            return true;
+        }
+        output.Write(words.Length > index ? "not a number: " : "a number is missing: ").Write(words.Length > index ? words[index] : what).EndLine();
+        return false;
+    }
+
+    private static bool TryBuffer(BlockDevice disk, uint length, Terminal output, out DmaBuffer buffer)
+    {
+        if (disk.Dma.TryAllocate(length, 512, out buffer))
+        {
+            return true;
+        }
+        output.Write("there is not enough memory for the transfer; give the machine more (-m)\n");
+        return false;
+    }
+
+    private static async ValueTask<bool> ReadAsync(BlockDevice disk, string[] words, int at, Terminal output)
+    {
+        ulong count = 1;
+        if (!TryNumber(words, at, "the sector", output, out ulong sector) || (words.Length > at + 1 && !TryNumber(words, at + 1, "the count", output, out count)))
+        {
+            return false;
+        }
+        if (count is 0 or > MaxShown)
+        {
+            output.Write("read shows 1 to 64 sectors\n");
+            return false;
+        }
+        if (!TryBuffer(disk, (uint)count * BlockDevice.SectorSize, output, out DmaBuffer buffer))
+        {
+            return false;
+        }
+        IoStatus status = await disk.ReadAsync(sector, buffer);
+        if (status == IoStatus.Ok)
+        {
+            Dump(buffer, sector * BlockDevice.SectorSize, output);
+        }
+        disk.Dma.Free(buffer);
+        return status == IoStatus.Ok || Report(status, "read", output);
+    }
+
+    private static void Dump(in DmaBuffer buffer, ulong address, Terminal output)
+    {
+        for (int line = 0; line < buffer.Length; line += 16)
+        {
+            ReadOnlySpan<byte> bytes = buffer.Span.Slice(line, 16);
+            output.WriteHex(address + (uint)line, 8).Write(" ");
+            for (int i = 0; i < 16; i++)
+            {
+                output.Write(" ").WriteHex(bytes[i], 2);
+            }
+            output.Write("  ").WriteUntrusted(bytes).EndLine();
+        }
+    }
+
+    private static async ValueTask<bool> WriteAsync(BlockDevice disk, string[] words, int at, Terminal output)
+    {
+        if (!TryNumber(words, at, "the sector", output, out ulong sector))
+        {
+            return false;
+        }
+        if (words.Length == at + 1)
+        {
+            output.Write("the text to write is missing: disk write SECTOR TEXT\n");
+            return false;
+        }
+        if (!TryBuffer(disk, BlockDevice.SectorSize, output, out DmaBuffer buffer))
+        {
+            return false;
+        }
+        FillWithText(buffer, words, at + 1);
+        IoStatus status = await disk.WriteAsync(sector, buffer);
+        disk.Dma.Free(buffer);
+        return Report(status, "write", output);
+    }
+
+    private static void FillWithText(in DmaBuffer buffer, string[] words, int from)
+    {
+        Span<byte> bytes = buffer.Span;
+        int length = 0;
+        for (int i = from; i < words.Length; i++)
+        {
+            for (int j = 0; j < words[i].Length && length < bytes.Length; j++)
+            {
+                bytes[length++] = (byte)words[i][j];
+            }
+            if (i + 1 < words.Length && length < bytes.Length)
+            {
+                bytes[length++] = (byte)' ';
+            }
+        }
+    }
+
+    private static async ValueTask<bool> IdAsync(BlockDevice disk, Terminal output)
+    {
+        if (!TryBuffer(disk, 20, output, out DmaBuffer buffer))
+        {
+            return false;
+        }
+        IoStatus status = await disk.GetIdAsync(buffer);
+        if (status == IoStatus.Ok)
+        {
+            int length = 0;
+            while (length < 20 && buffer.Span[length] != 0)
+            {
+                length++;
+            }
+            output.Write(disk.Name).Write(" id: ").WriteUntrusted(buffer.Span.Slice(0, length)).EndLine();
+        }
+        disk.Dma.Free(buffer);
+        return status == IoStatus.Ok || Report(status, "id", output);
+    }
+
+    private static async ValueTask<bool> PartitionsAsync(BlockDevice disk, Terminal output)
+    {
+        if (!TryBuffer(disk, BlockDevice.SectorSize, output, out DmaBuffer buffer))
+        {
+            return false;
+        }
+        IoStatus status = await disk.ReadAsync(0, buffer);
+        bool good = status == IoStatus.Ok ? WritePartitions(disk, buffer, output) : Report(status, "read", output);
+        disk.Dma.Free(buffer);
+        return good;
+    }
+
+    private static bool WritePartitions(BlockDevice disk, in DmaBuffer buffer, Terminal output)
+    {
+        Partition[] found = new Partition[Partitions.MaxCount];
+        string wrong = Partitions.Read(buffer.Span, disk.SectorCount, found, out int count);
+        if (wrong.Length != 0)
+        {
+            output.Write(disk.Name).Write(": ").Write(wrong).EndLine();
+            return false;
+        }
+        for (int i = 0; i < count; i++)
+        {
+            output.Write(disk.Name).Write("p").Write((ulong)found[i].Number).Write(": sectors ").Write(found[i].First).Write(" to ")
+                .Write(found[i].First + found[i].Count - 1).Write(", type ").WriteHex(found[i].Type, 2).Write(" ").Write(Partitions.NameOf(found[i].Type)).EndLine();
+        }
+        return true;
+    }
+
+    /// <summary>Reads ahead with several requests in flight and hashes in order.</summary>
+    private static async ValueTask<bool> HashAsync(BlockDevice disk, Terminal output)
+    {
+        if (!TryBuffer(disk, ChunkLength * Chunks, output, out DmaBuffer memory))
+        {
+            return false;
+        }
+        AsyncBlockRequest[] requests = new AsyncBlockRequest[Chunks];
+        Sha256 hash = new();
+        ulong asked = 0;
+        ulong hashed = 0;
+        ulong issued = 0;
+        ulong taken = 0;
+        IoStatus status = IoStatus.Ok;
+        while (hashed < disk.SectorCount || issued != taken)
+        {
+            while (status == IoStatus.Ok && asked < disk.SectorCount && issued - taken < Chunks)
+            {
+                uint sectors = (uint)Math.Min(ChunkLength / BlockDevice.SectorSize, disk.SectorCount - asked);
+                DmaBuffer chunk = memory.Slice((uint)(issued % Chunks) * ChunkLength, sectors * BlockDevice.SectorSize);
+                requests[(int)(issued++ % Chunks)] = disk.ReadAsync(asked, chunk);
+                asked += sectors;
+            }
+            if (issued == taken)
+            {
+                break;
+            }
+            IoStatus ended = await requests[(int)(taken % Chunks)];
+            status = status == IoStatus.Ok ? ended : status;
+            uint length = (uint)Math.Min(ChunkLength / BlockDevice.SectorSize, disk.SectorCount - hashed) * BlockDevice.SectorSize;
+            if (status == IoStatus.Ok)
+            {
+                hash.Add(memory.Slice((uint)(taken % Chunks) * ChunkLength, length).Span);
+                hashed += length / BlockDevice.SectorSize;
+            }
+            taken++;
+        }
+        disk.Dma.Free(memory);
+        if (status != IoStatus.Ok)
+        {
+            return Report(status, "read", output);
+        }
+        byte[] result = new byte[32];
+        hash.Finish(result);
+        for (int i = 0; i < result.Length; i++)
+        {
+            output.WriteHex(result[i], 2);
+        }
+        output.Write("  ").Write(disk.Name).EndLine();
+        return true;
+    }
+}

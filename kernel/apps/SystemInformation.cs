@@ -1,0 +1,137 @@
+// What this kernel found: functions, devices, and lines about them.
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
+using VirtioSharp.Kernel.Machine;
+using VirtioSharp.Kernel.Tasks;
+
+namespace VirtioSharp.Kernel.Apps;
+
+/// <summary>Everything that commands ask about.</summary>
+public sealed class SystemInformation
+{
+    internal SystemInformation(BareMachine machine, PciScan scan, RunLoop loop)
+    {
+        Machine = machine;
+        Scan = scan;
+        Loop = loop;
+    }
+
+    internal BareMachine Machine { get; }
+
+    internal PciScan Scan { get; }
+
+    internal RunLoop Loop { get; }
+
+    /// <summary>The disk number <paramref name="number"/>, from 0; null when there is none.</summary>
+    public BlockDevice? FindDisk(ulong number)
+    {
+        for (int i = 0; i < Loop.Devices.Count; i++)
+        {
+            if (Loop.Devices[i] is BlockDevice disk && number-- == 0)
+            {
+                return disk;
+            }
+        }
+        return null;
+    }
+
+    /// <summary>The first console; null when there is none.</summary>
+    public ConsolePort? FindConsole()
+    {
+        for (int i = 0; i < Loop.Devices.Count; i++)
+        {
+            if (Loop.Devices[i] is ConsolePort port)
+            {
+                return port;
+            }
+        }
+        return null;
+    }
+
+    /// <summary>A line for each PCI function.</summary>
+    public void WriteFunctions(Terminal output)
+    {
+        for (int i = 0; i < Scan.Count; i++)
+        {
+            WriteFunction(output, Scan[i]);
+        }
+    }
+
+    internal static void WriteAddress(Terminal output, PciAddress address) => output
+        .WriteHex(address.Segment, 4).Write(":").WriteHex(address.Bus, 2).Write(":").WriteHex(address.Device, 2).Write(".").WriteHex(address.Function);
+
+    internal static void WriteFunction(Terminal output, PciFunction function)
+    {
+        WriteAddress(output, function.Address);
+        output.Write(" ").WriteHex(function.ReadConfig16(PciRegisters.VendorId), 4).Write(":").WriteHex(function.ReadConfig16(PciRegisters.DeviceId), 4);
+        ushort kind = function.ReadConfig16(PciRegisters.ClassCode);
+        output.Write(" class ").WriteHex(kind, 4).Write(" ").Write(ClassName(kind)).EndLine();
+    }
+
+    /// <summary>Some lines for each device in service.</summary>
+    public void WriteDevices(Terminal output)
+    {
+        for (int i = 0; i < Loop.Devices.Count; i++)
+        {
+            WriteDevice(output, Loop.Devices[i]);
+        }
+        if (Loop.Devices.Count == 0)
+        {
+            output.Write("no virtio devices\n");
+        }
+    }
+
+    internal static void WriteDevice(Terminal output, Device device)
+    {
+        VirtioDevice? virtio = device is VirtioBlk disk ? disk.Virtio : device is VirtioConsole console ? console.Virtio : null;
+        if (virtio is null)
+        {
+            return;
+        }
+        output.Write(device.Name).Write(device is VirtioBlk ? ": virtio-blk, " : ": virtio-console, ").Write(virtio.Transport.Name);
+        if (device is BlockDevice block)
+        {
+            output.Write(", ").Write(block.SectorCount).Write(" sectors").Write(block.IsReadOnly ? ", read-only" : "");
+        }
+        output.Write("\n  features");
+        for (int bit = 0; bit < 64; bit++)
+        {
+            if (virtio.Has(1ul << bit))
+            {
+                string name = bit >= 24 ? VirtioFeature.NameOf(bit) : device is VirtioBlk ? VirtioBlkFormat.NameOf(bit) : VirtioConsoleFormat.NameOf(bit);
+                output.Write(" ").Write(name);
+            }
+        }
+        output.Write("\n  queues");
+        for (int i = 0; i < virtio.QueueCount; i++)
+        {
+            output.Write(" ").Write(virtio.Queue(i).Index).Write(":").Write(virtio.Queue(i).Size);
+        }
+        output.Write(", ").Write(virtio.VectorCount).Write(virtio.InterruptKind switch
+        {
+            InterruptKind.MsiX => " MSI-X vectors\n",
+            InterruptKind.Msi => " MSI vector\n",
+            InterruptKind.Pin => " interrupt pin\n",
+            _ => " interrupts: polled\n",
+        });
+    }
+
+    private static string ClassName(ushort kind) => kind switch
+    {
+        0x0100 => "SCSI or block storage",
+        0x0101 => "IDE",
+        0x0106 => "SATA",
+        0x0200 => "Ethernet",
+        0x0300 => "VGA",
+        0x0600 => "host bridge",
+        0x0601 => "ISA bridge",
+        0x0604 => "PCI bridge",
+        0x0680 => "bridge",
+        0x0780 => "communication",
+        0x0C05 => "SMBus",
+        _ => "other",
+    };
+}
