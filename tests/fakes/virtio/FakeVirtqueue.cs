@@ -133,7 +133,7 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>Begins a turn of work: true when there was a doorbell, or the device looks by itself.</summary>
     public bool BeginWork()
     {
-        if (!IsEnabled || !(_notified || IsPolled))
+        if (!IsEnabled || !(_notified || (IsPolled && ReadAvailableIndex() != _lastAvailable)))
         {
             return false;
         }
