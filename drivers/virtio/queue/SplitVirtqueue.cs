@@ -165,7 +165,7 @@ public sealed unsafe class SplitVirtqueue : Virtqueue
         dma.Share(memory, DmaDirection.Both);
         if (indirect)
         {
-            dma.Share(tables, DmaDirection.ToDevice);
+            dma.Share(tables, DmaDirection.Both); // the driver fills tables while the device reads others: shared as a ring is
         }
         queue = new SplitVirtqueue(transport, index, size, eventIndex, memory, tables);
         return true;
@@ -387,7 +387,7 @@ public sealed unsafe class SplitVirtqueue : Virtqueue
         _dma.Free(_memory);
         if (_indirect)
         {
-            _dma.Unshare(_indirectMemory, DmaDirection.ToDevice);
+            _dma.Unshare(_indirectMemory, DmaDirection.Both);
             _dma.Free(_indirectMemory);
         }
     }
