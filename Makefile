@@ -1,14 +1,28 @@
 # VirtioSharp: build, run and test. `make help` lists the targets.
+# Variables: MACHINE=q35|pc|microvm  DISK=image  APPEND=command line  QEMU=program  MEMORY=MiB
 BUILD := build
-KERNEL := $(BUILD)/kernel.elf
 OBJ := $(BUILD)/kernel
+KERNEL := $(BUILD)/kernel.elf
+DISK ?= $(BUILD)/demo.img
+MACHINE ?= q35
+DOTNET_BUILD := dotnet build -c Release -v quiet -nologo -tl:off
 
-all: kernel
+export DISK MACHINE APPEND QEMU MEMORY
 
-kernel: managed $(KERNEL)
+.DEFAULT_GOAL := kernel
+.PHONY: help setup kernel managed run debug test host-test check format size bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo "Variables: MACHINE=q35|pc|microvm DISK=image APPEND='command line' QEMU=program MEMORY=MiB"
+
+setup: ## installs what is missing on this machine
+	@tools/setup
+
+kernel: setup managed $(KERNEL) ## builds build/kernel.elf
 
 managed:
-	@dotnet build kernel/VirtioSharp.Kernel.csproj -c Release -v quiet -nologo -clp:NoSummary
+	@$(DOTNET_BUILD) kernel/VirtioSharp.Kernel.csproj
 
 $(OBJ)/%.o: boot/%.S
 	@mkdir -p $(OBJ)
@@ -18,13 +32,45 @@ $(OBJ)/%.o: boot/%.S
 OBJECTS := $(OBJ)/boot.o $(OBJ)/cpu.o $(OBJ)/kernel.o
 LINK := ld -m elf_x86_64 -z noexecstack -z max-page-size=4096 -T linker.ld
 
+$(OBJ)/kernel.o: managed
+
 $(KERNEL): $(OBJECTS) linker.ld tools/make-symbols
 	@$(LINK) -o $(OBJ)/unnamed.elf $(OBJECTS)
 	@tools/make-symbols $(OBJ)/unnamed.elf > $(OBJ)/symbols.S
 	@as --64 -o $(OBJ)/symbols.o $(OBJ)/symbols.S
 	@$(LINK) -o $@ $(OBJECTS) $(OBJ)/symbols.o
 
-clean:
-	@rm -rf $(BUILD)
+$(BUILD)/demo.img: tools/make-demo-disk
+	@tools/make-demo-disk $@
 
-.PHONY: all kernel managed clean
+run: kernel $(BUILD)/demo.img ## boots the kernel with a disk and a console; a shell on the serial line
+	@tools/run-qemu $(KERNEL)
+
+debug: kernel $(BUILD)/demo.img ## boots and waits for gdb: gdb build/kernel.elf -ex 'target remote :1234'
+	@echo "QEMU waits; in another terminal: gdb $(KERNEL) -ex 'target remote :1234'"
+	@tools/run-qemu $(KERNEL) -s -S
+
+test: kernel $(BUILD)/demo.img ## all tests; ends with one line `N passed, N failed`
+	@tools/run-tests
+
+host-test: setup ## the tests that need no QEMU
+	@FILTER='Needs!=qemu' tools/run-tests
+
+format: setup ## checks the layout of the sources
+	@dotnet format whitespace --folder --verify-no-changes drivers kernel tests
+	@echo "format: as it should be"
+
+check: format kernel ## what CI runs: format, both compilers, symbols, layering and all tests
+	@$(DOTNET_BUILD) drivers/VirtioSharp.Drivers.csproj
+	@tools/check-symbols $(OBJ)/kernel.o
+	@$(MAKE) --no-print-directory test
+
+size: kernel ## what the image consists of
+	@tools/size-report $(KERNEL)
+
+bench: kernel ## measures a disk without cost of its own (null-co), depth 1 to 128
+	@DISK= APPEND='run=bench $(APPEND)' tools/run-qemu $(KERNEL) -blockdev driver=null-co,node-name=null,size=1073741824,read-zeroes=off \
+	    -device virtio-blk-pci,drive=null,disable-legacy=on </dev/null
+
+clean: ## removes everything that was built
+	@rm -rf $(BUILD)
