@@ -15,7 +15,9 @@ public abstract class BlockDevice : Device
     /// <summary>How many sectors of 512 bytes there are.</summary>
     public abstract ulong SectorCount { get; }
 
-    /// <summary>The block size in bytes that the device works best with, a power of two, at least 512.</summary>
+    /// <summary>
+    /// The block size in bytes, a power of two, at least 512: first sectors and buffer lengths are multiples of it.
+    /// </summary>
     public abstract uint BlockSize { get; }
 
     /// <summary>True when writing is refused.</summary>

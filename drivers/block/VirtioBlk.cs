@@ -246,12 +246,9 @@ public sealed unsafe class VirtioBlk : BlockDevice
         ulong length = 0;
         for (int i = 0; i < buffers.Length; i++)
         {
-            if (buffers[i].Length == 0 || buffers[i].Length % SectorSize != 0)
+            if (buffers[i].Length == 0 || ((buffers[i].Length & (_limits.BlockSize - 1)) != 0 && request.Operation != BlockOperation.GetId))
             {
-                if (request.Operation != BlockOperation.GetId)
-                {
-                    return IoStatus.Misaligned;
-                }
+                return IoStatus.Misaligned;
             }
             length += buffers[i].Length;
         }
@@ -265,7 +262,7 @@ public sealed unsafe class VirtioBlk : BlockDevice
             case BlockOperation.Write when _limits.IsReadOnly:
                 return IoStatus.ReadOnly;
         }
-        if (length == 0)
+        if (length == 0 || (request.Sector & (_limits.BlockSize / SectorSize - 1)) != 0)
         {
             return IoStatus.Misaligned;
         }
@@ -297,7 +294,7 @@ public sealed unsafe class VirtioBlk : BlockDevice
     /// <summary>The general way: several buffers, or more than the device takes at once.</summary>
     private bool TryIssueCut(BlockRequest request, uint type, bool isRead, ReadOnlySpan<DmaBuffer> buffers)
     {
-        uint maxSegment = _limits.SizeMax & ~(SectorSize - 1);
+        uint maxSegment = _limits.SizeMax & ~(_limits.BlockSize - 1);
         int index = 0;
         ulong passed = 0;
         while (index < buffers.Length && passed + buffers[index].Length <= request.IssuedBytes)

@@ -38,9 +38,9 @@ public sealed class VirtioBlkDriver : VirtioDriver
             return virtio.Fail("the capacity in bytes does not fit 64 bits", sectors);
         }
         VirtioBlkLimits limits = ReadLimits(virtio, sectors);
-        if (limits.SegmentMax == 0 || limits.SizeMax < BlockDevice.SectorSize)
+        if (limits.SegmentMax == 0 || limits.SizeMax < limits.BlockSize)
         {
-            return virtio.Fail("seg_max or size_max leaves no room for a single sector", limits.SizeMax);
+            return virtio.Fail("seg_max or size_max leaves no room for a single block", limits.SizeMax);
         }
         result = virtio.PrepareInterrupts(1, null);
         if (!result.IsBound)

@@ -199,7 +199,7 @@ internal sealed class Benchmark
 
     private async ValueTask<bool> HasContentAsync(DmaBuffer memory)
     {
-        DmaBuffer sector = memory.Slice(0, BlockDevice.SectorSize);
+        DmaBuffer sector = memory.Slice(0, _disk.BlockSize);
         if (await _disk.ReadAsync(0, sector) != IoStatus.Ok)
         {
             return true;

@@ -63,7 +63,7 @@ internal sealed class DiskCommands
         IoStatus.OutOfRange => "the range lies beyond the end of the disk; disk info shows its size",
         IoStatus.ReadOnly => "the disk is read-only",
         IoStatus.Unsupported => "the device does not support it",
-        IoStatus.Misaligned => "not a whole number of sectors",
+        IoStatus.Misaligned => "not a whole number of blocks; disk info shows the block size",
         IoStatus.TimedOut => "no answer from the device in time",
         IoStatus.Removed => "the device was removed",
         IoStatus.Busy => "the device is busy; try again",
@@ -152,7 +152,7 @@ internal sealed class DiskCommands
             output.Write("the text to write is missing: disk write SECTOR TEXT\n");
             return false;
         }
-        if (!TryBuffer(disk, BlockDevice.SectorSize, output, out DmaBuffer buffer))
+        if (!TryBuffer(disk, disk.BlockSize, output, out DmaBuffer buffer))
         {
             return false;
         }
@@ -201,7 +201,7 @@ internal sealed class DiskCommands
 
     private static async ValueTask<bool> PartitionsAsync(BlockDevice disk, Terminal output)
     {
-        if (!TryBuffer(disk, BlockDevice.SectorSize, output, out DmaBuffer buffer))
+        if (!TryBuffer(disk, disk.BlockSize, output, out DmaBuffer buffer))
         {
             return false;
         }

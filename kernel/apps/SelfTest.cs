@@ -148,27 +148,32 @@ internal sealed class SelfTest
             return "-the disk has no interrupts";
         }
         ulong before = virtio.Interrupts;
-        IoStatus status = await disk.ReadAsync(0, memory.Slice(0, BlockDevice.SectorSize));
+        IoStatus status = await disk.ReadAsync(0, memory.Slice(0, disk.BlockSize));
         return status != IoStatus.Ok ? DiskCommands.NameOf(status) : virtio.Interrupts > before ? "" : "a read ended without an interrupt";
     }
 
     private static async ValueTask<string> OutOfRangeAsync(BlockDevice disk, DmaBuffer memory)
     {
-        IoStatus behind = await disk.ReadAsync(disk.SectorCount, memory.Slice(0, BlockDevice.SectorSize));
-        IoStatus across = await disk.ReadAsync(disk.SectorCount - 1, memory.Slice(0, 2 * BlockDevice.SectorSize));
-        IoStatus wrapped = await disk.ReadAsync(ulong.MaxValue, memory.Slice(0, BlockDevice.SectorSize));
+        IoStatus behind = await disk.ReadAsync(disk.SectorCount, memory.Slice(0, disk.BlockSize));
+        IoStatus across = await disk.ReadAsync(disk.SectorCount - disk.BlockSize / BlockDevice.SectorSize, memory.Slice(0, 2 * disk.BlockSize));
+        IoStatus wrapped = await disk.ReadAsync(ulong.MaxValue - disk.BlockSize / BlockDevice.SectorSize + 1, memory.Slice(0, disk.BlockSize));
         bool refused = behind == IoStatus.OutOfRange && across == IoStatus.OutOfRange && wrapped == IoStatus.OutOfRange;
         return refused ? "" : "a read beyond the end was not refused";
     }
 
     private static async ValueTask<string> ScatterAsync(BlockDevice disk, DmaBuffer memory)
     {
-        DmaBuffer whole = memory.Slice(0, 8 * BlockDevice.SectorSize);
+        uint block = disk.BlockSize;
+        if (block > ScratchLength / 8)
+        {
+            return "-the blocks of the disk are too large";
+        }
+        DmaBuffer whole = memory.Slice(0, 7 * block);
         DmaBuffer[] pieces =
         [
-            memory.Slice(ScratchLength, BlockDevice.SectorSize),
-            memory.Slice(ScratchLength + 4096, 3 * BlockDevice.SectorSize),
-            memory.Slice(ScratchLength + 8192, 4 * BlockDevice.SectorSize),
+            memory.Slice(2 * ScratchLength, block),
+            memory.Slice(ScratchLength, 4 * block),
+            memory.Slice(2 * ScratchLength + 2 * block, 2 * block),
         ];
         IoStatus first = await disk.ReadAsync(0, whole);
         IoStatus second = await disk.SubmitAsync(BlockOperation.Read, 0, pieces);
@@ -176,7 +181,7 @@ internal sealed class SelfTest
         {
             return "a read failed";
         }
-        bool same = Same(whole.Slice(0, 512), pieces[0]) && Same(whole.Slice(512, 1536), pieces[1]) && Same(whole.Slice(2048, 2048), pieces[2]);
+        bool same = Same(whole.Slice(0, block), pieces[0]) && Same(whole.Slice(block, 4 * block), pieces[1]) && Same(whole.Slice(5 * block, 2 * block), pieces[2]);
         return same ? "" : "pieces and whole differ";
     }
 
@@ -184,9 +189,11 @@ internal sealed class SelfTest
     {
         // More requests than the queue holds: the rest waits inside the driver.
         AsyncBlockRequest[] requests = new AsyncBlockRequest[300];
+        uint blocks = ScratchLength / disk.BlockSize;
         for (uint i = 0; i < requests.Length; i++)
         {
-            requests[i] = disk.ReadAsync(i % ScratchSectors, memory.Slice(i % ScratchSectors * BlockDevice.SectorSize, BlockDevice.SectorSize));
+            uint offset = i % blocks * disk.BlockSize;
+            requests[i] = disk.ReadAsync(offset / BlockDevice.SectorSize, memory.Slice(offset, disk.BlockSize));
         }
         for (int i = 0; i < requests.Length; i++)
         {
@@ -202,12 +209,12 @@ internal sealed class SelfTest
 
     private static async ValueTask<string> NoAllocationAsync(BlockDevice disk, DmaBuffer memory)
     {
-        DmaBuffer sector = memory.Slice(0, BlockDevice.SectorSize);
-        await disk.ReadAsync(0, sector);
+        DmaBuffer block = memory.Slice(0, disk.BlockSize);
+        await disk.ReadAsync(0, block);
         ulong before = RuntimeHeap.BytesAllocated;
         for (int i = 0; i < SteadyReads; i++)
         {
-            await disk.ReadAsync(0, sector);
+            await disk.ReadAsync(0, block);
         }
         return RuntimeHeap.BytesAllocated == before ? "" : "reading allocates memory";
     }
@@ -219,7 +226,7 @@ internal sealed class SelfTest
     }
 
     private static async ValueTask<string> RefusedAsync(BlockDevice disk, DmaBuffer memory) =>
-        await disk.WriteAsync(0, memory.Slice(0, BlockDevice.SectorSize)) == IoStatus.ReadOnly ? "" : "a read-only disk took a write";
+        await disk.WriteAsync(0, memory.Slice(0, disk.BlockSize)) == IoStatus.ReadOnly ? "" : "a read-only disk took a write";
 
     private static async ValueTask<string> WriteCompareAsync(BlockDevice disk, DmaBuffer memory)
     {
