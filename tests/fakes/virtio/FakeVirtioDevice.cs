@@ -89,6 +89,9 @@ public abstract class FakeVirtioDevice
     /// <summary>How often the device was reset.</summary>
     public int Resets { get; private set; }
 
+    /// <summary>True once the driver said that it gave up.</summary>
+    public bool WasGivenUp { get; private set; }
+
     /// <summary>How many reads of the status after a reset still show the old one (virtio 4.1.4.3.1); -1: it never ends.</summary>
     public int ResetReads { get; set; }
 
@@ -159,6 +162,7 @@ public abstract class FakeVirtioDevice
         Violations.Require((value & ~known) == 0, $"status 0x{value:X2} has bits that do not exist");
         Violations.Require(_wasReset, "the driver set a status before it reset the device (3.1.1)");
         bool isGivingUp = (value & DeviceStatus.Failed) != 0;
+        WasGivenUp |= isGivingUp;
         Violations.Require(_resetSeen || isGivingUp, "the driver went on before it saw the reset end (4.1.4.3.2)");
         byte mine = (byte)(Status & ~DeviceStatus.NeedsReset);
         Violations.Require((value & mine) == mine, $"status 0x{Status:X2} was overwritten with 0x{value:X2}, which clears bits without a reset (2.1.1)");

@@ -1,0 +1,123 @@
+// Faults in config space, capabilities and BARs.
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Pci;
+using VirtioSharp.Tests.Fakes.Virtio;
+
+namespace VirtioSharp.Tests.Hostile;
+
+/// <summary>C: config space. L: the capability list. B: BARs.</summary>
+public static class ConfigSpaceFaults
+{
+    private const int RegisterBar = PciRegisters.Bar0 + 4 * FakeVirtioPciDevice.RegisterBar;
+
+    /// <summary>The cases.</summary>
+    public static IEnumerable<FaultCase> All =>
+    [
+        new("C01", "function 0 is missing and another answers", Outcome.NotFound, scene => scene.Function.Set16(PciRegisters.VendorId, 0xFFFF)),
+        new("C02", "the vendor id is 0", Outcome.NotFound, scene => scene.Function.Set16(PciRegisters.VendorId, 0)),
+        new("C03a", "the id is below those of virtio", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x0FFF)),
+        new("C03b", "the id says device type 0", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x1040)),
+        new("C03c", "the id is above those of virtio", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x1080)),
+        new("C03d", "the vendor is another one", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.VendorId, 0x8086)),
+        new("C05a", "the header type does not exist", Outcome.Ignored, scene => scene.Function.Set8(PciRegisters.HeaderType, 0x7F)),
+        new("C05b", "a bridge with the id of a disk", Outcome.Ignored, scene => scene.Function.Set8(PciRegisters.HeaderType, 1)),
+        new("C06", "a bridge leads to its own bus", Outcome.Works, scene => scene.Machine.Plug(new FakePciBridge(0, 0, 255), 0, 1)),
+        new("C07", "a bridge has a secondary bus above the subordinate", Outcome.Works, scene => scene.Machine.Plug(new FakePciBridge(0, 9, 4), 0, 1)),
+        new("C08", "the capability bit is clear", Outcome.Refused, scene => scene.Function.Set16(PciRegisters.Status, 0)),
+        new("C09", "the capability pointer is 0", Outcome.Refused, scene => scene.Function.Set8(PciRegisters.CapabilitiesPointer, 0)),
+        new("C11", "bus mastering does not stick", Outcome.Refused, scene => scene.Function.OnConfigRead = (offset, width, value) =>
+            offset == PciRegisters.Command ? value & ~(uint)PciRegisters.CommandBusMaster : value),
+        new("C12", "there is no interrupt of any kind", Outcome.Works, scene =>
+        {
+            scene.Function.Set8(PciRegisters.InterruptPin, 0);
+            scene.Machine.HasPins = false;
+        }) { NeedsPin = true },
+        new("C14", "a modern id with revision 0", Outcome.Works, scene => scene.Function.Set8(PciRegisters.RevisionId, 0)),
+        new("C15", "a transitional id with an unknown subsystem", Outcome.Ignored, scene =>
+        {
+            scene.Function.Set16(PciRegisters.DeviceId, 0x1001);
+            scene.Function.Set16(PciRegisters.SubsystemId, 0);
+        }),
+        new("L01", "the pointer leads below 0x40", Outcome.Refused, scene => scene.Function.Set8(PciRegisters.CapabilitiesPointer, 0x10)),
+        new("L02", "the low bits of the pointer are set", Outcome.Works, scene =>
+            scene.Function.Set8(PciRegisters.CapabilitiesPointer, (byte)(scene.Function.Get8(PciRegisters.CapabilitiesPointer) | 3))),
+        new("L03", "the first capability leads to itself", Outcome.Refused, scene =>
+            scene.SetCapability(scene.Function.CommonCapability, 1, (byte)scene.Function.CommonCapability)),
+        new("L04", "two capabilities lead to each other", Outcome.Refused, scene =>
+            scene.SetCapability(scene.Function.IsrCapability, 1, (byte)scene.Function.CommonCapability)),
+        new("L05", "the last capability leads back to the first", Outcome.Works, scene =>
+            scene.SetCapability(scene.Function.AccessCapability, 1, (byte)scene.Function.CommonCapability)),
+        new("L06", "a capability reaches past the end of config space", Outcome.Refused, scene =>
+        {
+            scene.Function.Set8(PciRegisters.CapabilitiesPointer, 0xF8);
+            scene.Function.Set8(0xF8, PciRegisters.CapabilityVendor);
+            scene.Function.Set8(0xFA, 16);
+            scene.Function.Set8(0xFB, 1);
+        }),
+        new("L07", "the capability of the common configuration is too short", Outcome.Refused, scene =>
+            scene.SetCapability(scene.Function.CommonCapability, 2, 15)),
+        new("L08", "the capability of the doorbells is too short", Outcome.Refused, scene =>
+            scene.SetCapability(scene.Function.NotifyCapability, 2, 19)),
+        new("L09", "a capability is longer than known", Outcome.Works, scene => scene.SetCapability(scene.Function.CommonCapability, 2, 40)),
+        new("L10", "a capability of a reserved type", Outcome.Works, scene => scene.Function.AddVirtioCapability(0x66, 4, 0, 64)),
+        new("L11", "the common configuration is in BAR 6", Outcome.Refused, scene => scene.SetCapability(scene.Function.CommonCapability, 4, 6)),
+        new("L11b", "the common configuration is in BAR 255", Outcome.Refused, scene => scene.SetCapability(scene.Function.CommonCapability, 4, 255)),
+        new("L12", "the first common configuration is unusable, the second good", Outcome.Works, scene =>
+        {
+            scene.SetCapability(scene.Function.CommonCapability, 4, 7);
+            scene.Function.AddVirtioCapability(1, FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.CommonOffset, 56);
+        }),
+        new("L13", "no common configuration", Outcome.Refused, scene => scene.Hide(scene.Function.CommonCapability)),
+        new("L14", "no doorbells", Outcome.Refused, scene => scene.Hide(scene.Function.NotifyCapability)),
+        new("L15", "no ISR status", Outcome.Refused, scene => scene.Hide(scene.Function.IsrCapability)),
+        new("L16", "no device configuration", Outcome.Refused, scene => scene.Hide(scene.Function.ConfigCapability)),
+        new("L17", "only the access through config space", Outcome.Refused, scene =>
+            scene.Function.Set8(PciRegisters.CapabilitiesPointer, (byte)scene.Function.AccessCapability)),
+        new("L18", "an MSI-X table that is larger than its BAR", Outcome.Works, scene =>
+            scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0x7FF)) { NeedsMsix = true },
+        new("L19", "an MSI-X table in a BAR that does not exist", Outcome.Works, scene =>
+            scene.Function.Set32(scene.Function.Msix!.Capability + 4, 7)) { NeedsMsix = true },
+        new("L21", "a shared memory of 64 bits", Outcome.Works, scene => scene.Function.AddVirtioCapability(8, 4, 0, 64, new byte[8])),
+        new("B01", "the BAR has no size", Outcome.Refused, scene =>
+        {
+            scene.Function.Allow(RegisterBar, 4, 0);
+            scene.Function.Allow(RegisterBar + 4, 4, 0);
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0);
+        }),
+        new("B03", "a BAR of 64 bits in the last slot", Outcome.Refused, scene =>
+        {
+            scene.Function.Set32(PciRegisters.Bar0 + 20, PciRegisters.BarType64Bit);
+            scene.Function.Set32(RegisterBar, 0);
+            scene.Function.Allow(RegisterBar, 4, 0);
+            scene.SetCapability(scene.Function.CommonCapability, 4, 5);
+        }),
+        new("B04", "the BAR was not assigned", Outcome.Refused, scene => scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0)),
+        new("B05a", "the BAR lies in RAM", Outcome.Refused, scene => scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0x0010_0000)),
+        new("B05b", "the BAR lies on the local APIC", Outcome.Refused, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0xFEE0_0000)),
+        new("B05c", "the BAR lies on config space", Outcome.Refused, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0xB000_0000)),
+        new("B05d", "the BAR lies in high RAM", Outcome.Refused, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, FakeMachine.RamStart)),
+        new("B07", "offset and length wrap around", Outcome.Refused, scene =>
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0xFFFF_FFF0, 56)),
+        new("B08", "the structure reaches past the end of the BAR", Outcome.Refused, scene =>
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0x3FE0, 56)),
+        new("B09", "the structure is too short", Outcome.Refused, scene =>
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 55)),
+        new("B10", "the structure has no length", Outcome.Refused, scene =>
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 0)),
+        new("B11", "the structure claims all of memory", Outcome.Works, scene =>
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, uint.MaxValue)),
+        new("B12", "the BAR lies above what the processor can address", Outcome.Refused, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, FakeMachine.PhysicalEnd)),
+        new("B13", "the BAR is of type 3, which does not exist", Outcome.Refused, scene =>
+            scene.Function.Set32(RegisterBar, scene.Function.Get32(RegisterBar) | 6)),
+        new("B16", "the structure is not aligned", Outcome.Refused, scene =>
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 2, 56)),
+        new("B17", "the sizing mask is all ones", Outcome.Refused, scene => scene.Function.Allow(RegisterBar, 4, uint.MaxValue)),
+        new("B18", "memory decoding goes off after sizing", Outcome.Refused, scene => scene.Function.OnConfigRead = (offset, width, value) =>
+            offset == PciRegisters.Command ? value & ~(uint)PciRegisters.CommandMemory : value),
+    ];
+}
