@@ -5,7 +5,7 @@ OBJ := $(BUILD)/kernel
 KERNEL := $(BUILD)/kernel.elf
 DISK ?= $(BUILD)/demo.img
 MACHINE ?= q35
-DOTNET_BUILD := dotnet build -c Release -v quiet -nologo -tl:off
+DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 
 export DISK MACHINE APPEND QEMU MEMORY
 
