@@ -7,7 +7,7 @@ namespace VirtioSharp.Tests.Fakes;
 public sealed class FakeClock(FakeMachine machine) : Clock
 {
     private const ulong LookCost = 10;
-    private const ulong PauseCost = 1_000;
+    private const ulong PauseCost = 100_000;
     private const ulong MaxLooks = 20_000_000;
 
     private ulong _now = 1_000_000_000;

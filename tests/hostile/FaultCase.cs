@@ -79,16 +79,16 @@ public sealed class FaultScene
     /// <summary>Called with all requests submitted and kicked, and taken by the device when that holds back.</summary>
     public Action? DuringRequests { get; set; }
 
-    /// <summary>Holds requests back, does <paramref name="what"/> with them in flight, then lets them go.</summary>
+    /// <summary>Holds requests back, does <paramref name="what"/> with them in flight, then lets them go, or never.</summary>
     public void WhileHeld(Action what, bool letGo = true)
     {
         Disk.HoldsBack = true;
         DuringRequests = () =>
         {
             what();
-            Disk.HoldsBack = false;
             if (letGo)
             {
+                Disk.HoldsBack = false;
                 Disk.CompleteAll();
             }
         };

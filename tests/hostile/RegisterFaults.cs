@@ -73,9 +73,14 @@ public static class RegisterFaults
         }),
         new("G02", "the capacity is torn once, and the generation says so", Outcome.Works, scene =>
         {
-            int reads = 0;
-            scene.Disk.OnReadConfig = (offset, _, value) => offset == 4 && reads++ == 0 ? 0xDEAD_BEEF : value;
-            scene.Disk.OnReadGeneration = _ => (byte)reads;
+            bool torn = false;
+            scene.Disk.OnReadGeneration = _ => torn ? (byte)1 : (byte)0;
+            scene.Disk.OnReadConfig = (offset, _, value) =>
+            {
+                bool first = offset == 4 && !torn;
+                torn |= first;
+                return first ? 0xDEAD_BEEF : value;
+            };
         }),
         new("G04a", "the configuration ends within the capacity", Outcome.Refused, scene =>
             scene.Place(scene.Function.ConfigCapability, FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.ConfigOffset, 7)),

@@ -63,7 +63,7 @@ public static class RingFaults
         new("I06", "both bits of the ISR status are always set", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 3) { NeedsPin = true },
         new("I07", "the ISR status is all ones", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 0xFF) { NeedsPin = true },
         new("I09", "a configuration interrupt without a change", Outcome.Works, scene => scene.WhileHeld(scene.Function.RaiseConfig)),
-        new("I12", "the machine has no message left", Outcome.Contained, scene => scene.Machine.MessagesLeft = 0) { NeedsMsix = true },
+        new("I12", "the machine has no message left", Outcome.Refused, scene => scene.Machine.MessagesLeft = 0) { NeedsMsix = true },
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
             () => scene.Machine.Pull(scene.Function), letGo: false)) { MayLeak = true },
     ];
