@@ -67,7 +67,11 @@ public sealed class VirtioDevice
         // 1. Reset; firmware may have left the device running.
         if (!TryReset())
         {
-            return ProbeResult.Failed("the device does not come out of reset", Transport.ReadStatus());
+            // It may still be at work for somebody else: it is told, and cut off from memory.
+            byte status = Transport.ReadStatus();
+            AddStatus(DeviceStatus.Failed);
+            Transport.Disable();
+            return ProbeResult.Failed("the device does not come out of reset", status);
         }
         // 2. and 3. There is somebody, who knows what to do.
         AddStatus(DeviceStatus.Acknowledge);
@@ -89,14 +93,14 @@ public sealed class VirtioDevice
         if (!Transport.IsLegacy)
         {
             AddStatus(DeviceStatus.FeaturesOk);
-            byte status = Transport.ReadStatus();
-            if ((status & DeviceStatus.FeaturesOk) == 0)
+            byte agreed = Transport.ReadStatus();
+            if ((agreed & DeviceStatus.FeaturesOk) == 0)
             {
                 return Fail("the device did not accept the features", Features);
             }
-            if ((status & DeviceStatus.NeedsReset) != 0)
+            if ((agreed & DeviceStatus.NeedsReset) != 0)
             {
-                return Fail("the device asked for a reset while it was set up", status);
+                return Fail("the device asked for a reset while it was set up", agreed);
             }
         }
         return ProbeResult.Bound;

@@ -53,7 +53,9 @@ public sealed class ModernPciTransport : VirtioTransport
         transport = null;
         if (!function.TryEnable())
         {
-            return ProbeResult.Failed("the function does not let itself be enabled", function.ReadConfig16(PciRegisters.Command));
+            ushort command = function.ReadConfig16(PciRegisters.Command);
+            function.Disable();
+            return ProbeResult.Failed("the function does not let itself be enabled", command);
         }
         VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
         ulong multiplier = found.NotifyMultiplier;
