@@ -38,8 +38,6 @@ pvh_entry:
     xor %eax, %eax                          /* the address of the page */
 2:  mov $0, %ecx                            /* rights, lower and upper half */
     mov $0, %edx
-    cmp $0x1000, %eax                       /* page 0 stays out: a null access faults */
-    jb 5f
     cmp $stack_guard, %eax
     je 5f
     mov $PRESENT, %ecx
@@ -146,6 +144,8 @@ page_map: .skip 4096
 page_directory_pointers: .skip 4096
 page_directory: .skip 4096
 page_table: .skip 4096
+    .global interrupt_table
+interrupt_table: .skip 4096
     .global stack_guard
 stack_guard: .skip 4096
     .global stack_bottom

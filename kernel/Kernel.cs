@@ -29,12 +29,14 @@ internal static class Kernel
         Contract.Handler = new PanicOnBrokenContract();
         SerialTerminal serial = new();
         serial.Write("VirtioSharp ").Write(Version).EndLine();
+        InterruptTable.Load();
 
         // 2. Memory.
         if (!BootInformation.TryRead(magic, info, out BootInformation information))
         {
             Environment.FailFast("the boot loader left no memory map; boot with PVH or multiboot (qemu -kernel)");
         }
+        PageTables.UnmapNullPage();
         if (!PhysicalMemory.TryCreate(information, out PhysicalMemory? memory))
         {
             Environment.FailFast("there is too little memory; give the machine at least 8 MiB");

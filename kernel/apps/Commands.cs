@@ -51,8 +51,7 @@ public sealed class Commands
             case "bench":
                 return await new Benchmark(_system, output, _options).RunAsync(words.Length > 1 ? words[1] : "");
             case "panic":
-                Environment.FailFast("asked for by the command panic");
-                return false;
+                return PanicCommand.Run(words.Length > 1 ? words[1] : "", output);
             case "halt":
                 output.Write("The kernel has stopped.\n");
                 DebugExit.End(ExitCode.Success);
@@ -79,7 +78,7 @@ public sealed class Commands
         "uptime                         time since boot\n" +
         "selftest [NAME]                tests of the kernel on this machine\n" +
         "bench [JOB]                    measures the first disk\n" +
-        "panic                          what a panic looks like\n" +
+        "panic [null|stack|index|cast|code|execute|divide]\n                               what a panic looks like\n" +
         "halt                           ends the machine\n");
 
     private void WriteMemory(Terminal output)

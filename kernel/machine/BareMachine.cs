@@ -27,8 +27,7 @@ internal sealed unsafe class BareMachine : PciHost
         Acpi = Acpi.Read(information.AcpiRoot);
         _pages.TryMapDevice(Acpi.LocalApicAddress, 4096);
         _pages.TryMapDevice(Acpi.IoApicAddress, 4096);
-        memory.TryTake(4096, 4096, out byte* table);
-        Interrupts = new Interrupts(Acpi, table);
+        Interrupts = new Interrupts(Acpi);
         _clock = new TscClock(Interrupts);
         _dma = new BareDmaSpace(memory);
         ulong length = (ulong)(Acpi.ConfigSpaceLastBus + 1) << 20;

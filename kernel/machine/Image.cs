@@ -20,6 +20,7 @@ internal static unsafe class Image
     internal static byte* EdgeStubs => Address(10);
     internal static byte* LevelStubs => Address(11);
     internal static byte* IgnoreStub => Address(12);
+    internal static byte* InterruptTable => Address(14);
     internal static byte* EarlyHeap => Address(13);
 
     /// <summary>The size in bytes of <see cref="EarlyHeap"/>, as boot.S reserves it.</summary>

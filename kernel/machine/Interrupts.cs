@@ -8,43 +8,24 @@ namespace VirtioSharp.Kernel.Machine;
 /// The interrupt table and who is called. Vectors 0x30 to 0x3F are levels (pins, shared): their end of interrupt is sent after the
 /// handlers ran. Vectors 0x40 to 0x7F are edges (messages, the timer, the serial line).
 /// </summary>
-internal sealed unsafe class Interrupts
+internal sealed class Interrupts
 {
     internal const byte TimerVector = 0x7F;
-    private const byte FirstLevel = 0x30;
-    private const byte FirstEdge = 0x40;
+    private const byte FirstLevel = InterruptTable.FirstLevel;
+    private const byte FirstEdge = InterruptTable.FirstEdge;
     private const byte SpuriousVector = 0xFF;
-    private const int LevelCount = 16;
-    private const int EdgeCount = 63;
+    private const int LevelCount = InterruptTable.LevelCount;
+    private const int EdgeCount = InterruptTable.EdgeCount - 1;
     private const int SharedLimit = 8;
     private const ulong TimerBit = 1ul << (TimerVector - FirstEdge);
 
-    private readonly ulong* _table;
     private readonly InterruptHandler?[] _edges = new InterruptHandler?[EdgeCount];
     private readonly InterruptHandler?[] _levels = new InterruptHandler?[LevelCount * SharedLimit];
     private readonly uint[] _levelInterrupts = new uint[LevelCount];
     private int _levelsUsed;
 
-    internal Interrupts(Acpi acpi, byte* table)
+    internal Interrupts(Acpi acpi)
     {
-        _table = (ulong*)table;
-        for (int i = 0; i < 256; i++)
-        {
-            SetGate(i, Image.IgnoreStub, 0);
-        }
-        for (int i = 0; i < 32; i++)
-        {
-            SetGate(i, Image.ExceptionStubs + i * 16, 1);
-        }
-        for (int i = 0; i < LevelCount; i++)
-        {
-            SetGate(FirstLevel + i, Image.LevelStubs + i * 16, 0);
-        }
-        for (int i = 0; i < EdgeCount + 1; i++)
-        {
-            SetGate(FirstEdge + i, Image.EdgeStubs + i * 16, 0);
-        }
-        Cpu.LoadInterruptTable(table, 256 * 16 - 1);
         Local = new LocalApic(acpi.LocalApicAddress, SpuriousVector, TimerVector);
         Io = new IoApic(acpi.IoApicAddress, acpi.IoApicBase);
     }
@@ -168,12 +149,5 @@ internal sealed unsafe class Interrupts
             }
         }
         return any;
-    }
-
-    private void SetGate(int vector, byte* handler, byte stack)
-    {
-        ulong address = (ulong)handler;
-        _table[vector * 2] = (address & 0xFFFF) | 8ul << 16 | (ulong)stack << 32 | 0x8Eul << 40 | (address >> 16 & 0xFFFF) << 48;
-        _table[vector * 2 + 1] = address >> 32;
     }
 }

@@ -30,6 +30,20 @@ internal sealed unsafe class PageTables
     /// <summary>How many bits a physical address has.</summary>
     internal int AddressBits { get; } = 36;
 
+    /// <summary>
+    /// Takes page 0 away, so that a null reference faults. boot.S leaves it mapped, since boot protocols put their information there.
+    /// </summary>
+    internal static void UnmapNullPage()
+    {
+        ulong* table = (ulong*)(Cpu.ReadPageMap() & AddressMask);
+        for (int level = 0; level < 3; level++)
+        {
+            table = (ulong*)(table[0] & AddressMask);
+        }
+        table[0] = 0;
+        Cpu.WritePageMap(Cpu.ReadPageMap());
+    }
+
     /// <summary>Maps device memory in units of 2 MiB; what is mapped already stays as it is. False when out of memory or of range.</summary>
     internal bool TryMapDevice(ulong address, ulong length)
     {

@@ -36,7 +36,7 @@ internal static unsafe class Panic
             terminal.WriteByte(message[i] < 0x80 ? (byte)message[i] : (byte)'?');
         }
         terminal.EndLine();
-        Backtrace(terminal, Cpu.FramePointer());
+        Backtrace(terminal, Cpu.FramePointer(), 0);
         End(terminal);
     }
 
@@ -59,7 +59,8 @@ internal static unsafe class Panic
         WriteRegisters(terminal, "rsi", frame->Rsi, "rdi", frame->Rdi, "rbp", frame->Rbp, "rsp", frame->Rsp);
         WriteRegisters(terminal, "r8 ", frame->R8, "r9 ", frame->R9, "r10", frame->R10, "r11", frame->R11);
         WriteRegisters(terminal, "r12", frame->R12, "r13", frame->R13, "r14", frame->R14, "r15", frame->R15);
-        Backtrace(terminal, frame->Rbp);
+        bool lost = frame->Rip < (ulong)Image.TextStart || frame->Rip >= (ulong)Image.TextEnd;
+        Backtrace(terminal, frame->Rbp, lost && IsOnStack(frame->Rsp) ? *(ulong*)frame->Rsp : 0);
         End(terminal);
     }
 
@@ -103,13 +104,25 @@ internal static unsafe class Panic
         terminal.Write("+0x").WriteHex(offset);
     }
 
-    /// <summary>Follows the chain of frame pointers as long as it stays on the stack and goes upwards.</summary>
-    private static void Backtrace(SerialTerminal terminal, ulong frame)
+    private static bool IsOnStack(ulong address) =>
+        address >= (ulong)Image.StackGuard + 4096 && address <= (ulong)Image.StackTop - 16 && (address & 7) == 0;
+
+    /// <summary>
+    /// Follows the chain of frame pointers as long as it stays on the stack and goes upwards. A call to where no code is has left its
+    /// return address on top of the stack: that is <paramref name="first"/>, or 0.
+    /// </summary>
+    private static void Backtrace(SerialTerminal terminal, ulong frame, ulong first)
     {
         terminal.Write("Backtrace:\n");
+        if (first != 0)
+        {
+            terminal.Write("  0x").WriteHex(first, 16).Write(" ");
+            WriteSymbol(terminal, first);
+            terminal.EndLine();
+        }
         for (int i = 0; i < MaxFrames; i++)
         {
-            if (frame < (ulong)Image.StackGuard + 4096 || frame > (ulong)Image.StackTop - 16 || (frame & 7) != 0)
+            if (!IsOnStack(frame))
             {
                 return;
             }

@@ -57,6 +57,40 @@ public sealed class BootTests
     }
 
     [Theory]
+    [InlineData("null", "page fault while reading 0x0000000000000008 (a null reference)", "PanicCommand.ReadNull")]
+    [InlineData("stack", "(the stack overflowed)", "PanicCommand.Recurse")]
+    [InlineData("index", "an index was outside the bounds of its array or span", "PanicCommand.Index")]
+    [InlineData("cast", "an object was cast to a type that it does not have", "PanicCommand.Cast")]
+    [InlineData("divide", "division error", "PanicCommand.Divide")]
+    [InlineData("code", "page fault while writing 0x0000000000100000", "PanicCommand.Run")]
+    [InlineData("execute", "page fault while executing 0x", "PanicCommand.Run")]
+    public void Whatever_goes_wrong_ends_in_a_panic_that_says_what_and_where(string way, string message, string function)
+    {
+        KernelResult result = KernelRun.Boot("q35", $"run=\"panic {way}\"");
+        Assert.True(result.ExitCode == 37, result.Serial);
+        Assert.Contains(message, result.Serial);
+        Assert.Contains(function, result.Serial);
+    }
+
+    [Theory]
+    [InlineData("q35")]
+    [InlineData("microvm")]
+    public void The_kernel_boots_by_PVH_as_well_as_by_multiboot(string machine)
+    {
+        using DiskImages images = new();
+        byte[] kernel = global::System.IO.File.ReadAllBytes(KernelRun.KernelPath);
+        // Without the multiboot header QEMU goes by the PVH note.
+        int header = kernel.AsSpan(0, 16384).IndexOf<byte>([0x02, 0xB0, 0xAD, 0x1B]);
+        Assert.True(header > 0);
+        kernel[header] = 0;
+        string copy = images.PathOf("pvh.elf");
+        global::System.IO.File.WriteAllBytes(copy, kernel);
+        KernelResult result = KernelRun.BootOther(copy, machine, "run=selftest");
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Contains("boot by PVH", result.Serial);
+    }
+
+    [Theory]
     [InlineData("run=\"mem; uptime", "a quote is never closed")]
     [InlineData("ms=none run=mem", "ms= takes a number")]
     public void A_bad_command_line_ends_with_an_error(string append, string message)

@@ -53,10 +53,19 @@ public sealed class KernelRun : IDisposable
         return run.WaitForEnd();
     }
 
-    /// <summary>Boots and leaves the kernel running; its serial line is <see cref="Send"/> and <see cref="WaitFor"/>.</summary>
-    public static KernelRun Start(string machine, string append, params string[] options)
+    /// <summary>Boots another kernel file.</summary>
+    public static KernelResult BootOther(string kernel, string machine, string append, params string[] options)
     {
-        Assert.True(File.Exists(KernelPath), $"there is no kernel at {KernelPath}; run make first");
+        using KernelRun run = StartOther(kernel, machine, append, options);
+        return run.WaitForEnd();
+    }
+
+    /// <summary>Boots and leaves the kernel running; its serial line is <see cref="Send"/> and <see cref="WaitFor"/>.</summary>
+    public static KernelRun Start(string machine, string append, params string[] options) => StartOther(KernelPath, machine, append, options);
+
+    private static KernelRun StartOther(string kernel, string machine, string append, string[] options)
+    {
+        Assert.True(File.Exists(kernel), $"there is no kernel at {kernel}; run make first");
         ProcessStartInfo info = new(Environment.GetEnvironmentVariable("QEMU") is { Length: > 0 } qemu ? qemu : "qemu-system-x86_64")
         {
             RedirectStandardInput = true,
@@ -66,7 +75,7 @@ public sealed class KernelRun : IDisposable
         };
         string[] all =
         [
-            "-M", machine, "-m", "128", "-nodefaults", "-display", "none", "-no-reboot", "-kernel", KernelPath, "-append", append,
+            "-M", machine, "-m", "128", "-nodefaults", "-display", "none", "-no-reboot", "-kernel", kernel, "-append", append,
             "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4", .. options,
         ];
         foreach (string option in all)
