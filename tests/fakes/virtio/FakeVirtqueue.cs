@@ -53,6 +53,9 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>How often the driver rang although the device had asked it not to.</summary>
     public int UnwantedNotifications { get; private set; }
 
+    /// <summary>True when a doorbell was heard that no turn of work has answered.</summary>
+    public bool IsNotified => _notified;
+
     /// <summary>How often the device signalled used buffers.</summary>
     public int Signals { get; private set; }
 

@@ -1,0 +1,151 @@
+// The contract of virtqueues on the fake machine.
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
+using VirtioSharp.Drivers.Virtio.Queue;
+using VirtioSharp.Drivers.Virtio.Transport;
+using VirtioSharp.Tests.Contracts;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
+
+namespace VirtioSharp.Tests.Backends.Fake;
+
+/// <summary>A split queue of a fake PCI device, whose other side the test plays.</summary>
+public sealed class FakeVirtqueueBackend : VirtqueueBackend
+{
+    private readonly FakeMachine _machine = new();
+    private readonly FakeQueueDevice _device;
+    private readonly VirtioDevice _virtio;
+
+    /// <summary>Takes a device with one queue into service.</summary>
+    public FakeVirtqueueBackend(ushort size, ulong features)
+    {
+        _device = new FakeQueueDevice(size);
+        FakeVirtioPciDevice function = _machine.Plug(_device);
+        ProbeResult result = ModernPciTransport.TryCreate(
+            new ScannedPciFunction(_machine, function.Address), FakeQueueDevice.Type, out ModernPciTransport? transport);
+        Assert.True(result.IsBound, result.Reason);
+        _virtio = new VirtioDevice(transport!);
+        Assert.True(_virtio.Negotiate(VirtioFeature.Version1, features).IsBound);
+        Assert.True(_virtio.PrepareInterrupts(1, null).IsBound);
+        Assert.True(_virtio.CreateQueue(0, size, out Virtqueue? queue).IsBound);
+        Queue = queue!;
+        _virtio.Start();
+    }
+
+    /// <summary>The device's side.</summary>
+    public FakeVirtqueue Peer => _device.Queues[0];
+
+    /// <inheritdoc/>
+    public override Virtqueue Queue { get; }
+
+    /// <inheritdoc/>
+    public override DmaSpace Dma => _machine.Dma;
+
+    /// <inheritdoc/>
+    public override int Notifications => Peer.Notifications;
+
+    /// <inheritdoc/>
+    public override int Signals => Peer.Signals;
+
+    /// <inheritdoc/>
+    public override List<FakeChain> DeviceTakes()
+    {
+        List<FakeChain> chains = [];
+        do
+        {
+            while (Peer.Take() is FakeChain chain)
+            {
+                chains.Add(chain);
+            }
+        }
+        while (Peer.EndWork());
+        return chains;
+    }
+
+    /// <inheritdoc/>
+    public override void DeviceWantsNoNotifications()
+    {
+        Peer.IsPolled = true;
+        Peer.EndWork();
+        Peer.IsPolled = false;
+    }
+
+    /// <inheritdoc/>
+    public override void DeviceUses(FakeChain chain, uint written) => Peer.Use(chain, written);
+
+    /// <inheritdoc/>
+    public override void DeviceSignals() => Peer.Signal();
+
+    /// <inheritdoc/>
+    public override void DeviceUsesNonsense() => Peer.PushUsed(Queue.Size, 0);
+
+    /// <inheritdoc/>
+    public override void Reset() => Assert.True(_virtio.Stop());
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        try
+        {
+            _virtio.FreeQueues();
+            _machine.Violations.AssertEmpty();
+            _machine.AssertNothingLeaked();
+        }
+        finally
+        {
+            _machine.Dispose();
+        }
+    }
+}
+
+/// <summary>A split queue with indirect descriptors and EVENT_IDX.</summary>
+public sealed class SplitVirtqueueTests : VirtqueueContract
+{
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size) =>
+        new FakeVirtqueueBackend(size, VirtioFeature.IndirectDescriptors | VirtioFeature.EventIndex);
+}
+
+/// <summary>A split queue with EVENT_IDX.</summary>
+public sealed class SplitVirtqueueWithEventIndexTests : VirtqueueContract
+{
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size) => new FakeVirtqueueBackend(size, VirtioFeature.EventIndex);
+}
+
+/// <summary>A split queue with indirect descriptors.</summary>
+public sealed class SplitVirtqueueWithIndirectTests : VirtqueueContract
+{
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size) => new FakeVirtqueueBackend(size, VirtioFeature.IndirectDescriptors);
+
+    [Fact]
+    [Trait("Requirement", "SPLIT-INDIRECT-1")]
+    public void A_buffer_of_many_pieces_takes_one_descriptor_when_the_ring_gets_full()
+    {
+        using FakeVirtqueueBackend backend = new(16, VirtioFeature.IndirectDescriptors);
+        Assert.True(backend.Dma.TryAllocate(4096, 16, out DmaBuffer memory));
+        ushort added = 0;
+        while (added < 16 && backend.Queue.TryAdd([memory.Slice(added * 64u, 4), memory.Slice(added * 64u + 8, 4)], [memory.Slice(added * 64u + 16, 4)], added))
+        {
+            added++;
+        }
+        Assert.True(added > 16 / 3, $"only {added} buffers of 3 pieces fit into 16 descriptors: no table was used");
+        backend.Queue.Kick();
+        Assert.Equal(added, backend.DeviceTakes().Count(chain => chain.Readable.Count == 2 && chain.Writable.Count == 1));
+        backend.Reset();
+        while (backend.Queue.TryDetach(out _))
+        {
+        }
+        backend.Dma.Free(memory);
+    }
+}
+
+/// <summary>A split queue with neither.</summary>
+public sealed class PlainSplitVirtqueueTests : VirtqueueContract
+{
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size) => new FakeVirtqueueBackend(size, 0);
+}

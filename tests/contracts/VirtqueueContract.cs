@@ -1,0 +1,354 @@
+// What every virtqueue promises, whatever its format.
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Queue;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
+
+namespace VirtioSharp.Tests.Contracts;
+
+/// <summary>The contract of <see cref="Virtqueue"/>. One subclass for each format and set of features.</summary>
+public abstract class VirtqueueContract
+{
+    /// <summary>Makes a queue of that size, in service.</summary>
+    protected abstract VirtqueueBackend Open(ushort size);
+
+    [Fact]
+    [Trait("Requirement", "SPLIT-FRAME-1")]
+    [Trait("Requirement", "CORE-NOTIF-1")]
+    public void A_buffer_reaches_the_device_with_its_pieces_in_order_and_comes_back_with_its_token()
+    {
+        using Run run = new(Open(16));
+        DmaBuffer[] readable = [run.Allocate("abc"u8), run.Allocate("defgh"u8)];
+        DmaBuffer[] writable = [run.Allocate(new byte[4]), run.Allocate(new byte[2])];
+        Assert.True(run.Queue.TryAdd(readable, writable, 5));
+        run.Queue.Kick();
+        Assert.Equal(1, run.Backend.Notifications);
+        FakeChain chain = Assert.Single(run.Backend.DeviceTakes());
+        Assert.Equal("abcdefgh"u8.ToArray(), chain.Read());
+        Assert.Equal(6u, chain.WritableLength);
+        chain.Write(0, "uvwxyz"u8);
+        run.Backend.DeviceUses(chain, 6);
+        Assert.True(run.Queue.TryTakeUsed(out ushort token, out uint written));
+        Assert.Equal(((ushort)5, 6u), (token, written));
+        Assert.Equal("uvwx"u8.ToArray(), writable[0].Span.ToArray());
+        Assert.Equal("yz"u8.ToArray(), writable[1].Span.ToArray());
+        Assert.False(run.Queue.TryTakeUsed(out _, out _));
+    }
+
+    [Fact]
+    public void One_kick_tells_of_many_buffers_and_none_tells_of_nothing()
+    {
+        using Run run = new(Open(16));
+        run.Queue.Kick();
+        Assert.Equal(0, run.Backend.Notifications);
+        for (ushort i = 0; i < 5; i++)
+        {
+            run.Add(i);
+        }
+        run.Queue.Kick();
+        run.Queue.Kick();
+        Assert.Equal(1, run.Backend.Notifications);
+        Assert.Equal(5, run.Backend.DeviceTakes().Count);
+    }
+
+    [Fact]
+    [Trait("Requirement", "SPLIT-AVAILNOTIF-3")]
+    [Trait("Requirement", "SPLIT-AVAILNOTIF-7")]
+    public void A_device_that_wants_no_notifications_gets_none_until_it_asks_again()
+    {
+        using Run run = new(Open(16));
+        run.Add(0);
+        run.Queue.Kick();
+        List<FakeChain> taken = run.Backend.DeviceTakes();
+        run.Backend.DeviceWantsNoNotifications();
+        run.Add(1);
+        run.Queue.Kick();
+        Assert.Equal(1, run.Backend.Notifications);
+        taken.AddRange(run.Backend.DeviceTakes());
+        Assert.Equal(2, taken.Count);
+        run.Add(2);
+        run.Queue.Kick();
+        Assert.Equal(2, run.Backend.Notifications);
+        Assert.Single(run.Backend.DeviceTakes());
+    }
+
+    [Fact]
+    public void KickAgain_rings_even_a_device_that_wants_no_notifications()
+    {
+        using Run run = new(Open(16));
+        run.Add(0);
+        run.Queue.Kick();
+        run.Backend.DeviceTakes();
+        run.Backend.DeviceWantsNoNotifications();
+        run.Queue.KickAgain();
+        Assert.Equal(2, run.Backend.Notifications);
+        Assert.Equal(2ul, run.Queue.Notifications);
+    }
+
+    [Fact]
+    public void A_full_queue_refuses_and_takes_again_once_a_buffer_came_back()
+    {
+        using Run run = new(Open(8));
+        ushort added = 0;
+        while (run.TryAdd(added))
+        {
+            added++;
+        }
+        Assert.Equal(8, added);
+        Assert.Equal((0, 8), (run.Queue.FreeDescriptors, run.Queue.InFlight));
+        run.Queue.Kick();
+        List<FakeChain> taken = run.Backend.DeviceTakes();
+        run.Backend.DeviceUses(taken[3], 0);
+        Assert.False(run.TryAdd(8));
+        Assert.True(run.Queue.TryTakeUsed(out ushort token, out _));
+        Assert.Equal(3, token);
+        Assert.True(run.TryAdd(3));
+        Assert.False(run.TryAdd(8));
+    }
+
+    [Fact]
+    public void Buffers_used_in_any_order_bring_their_own_tokens_and_lengths()
+    {
+        using Run run = new(Open(16));
+        for (ushort i = 0; i < 10; i++)
+        {
+            run.Add(i, writable: 100);
+        }
+        run.Queue.Kick();
+        List<FakeChain> taken = run.Backend.DeviceTakes();
+        int[] order = [7, 0, 9, 3, 1, 8, 2, 6, 5, 4];
+        foreach (int i in order)
+        {
+            run.Backend.DeviceUses(taken[i], (uint)i);
+        }
+        foreach (int i in order)
+        {
+            Assert.True(run.Queue.TryTakeUsed(out ushort token, out uint written));
+            Assert.Equal(((ushort)i, (uint)i), (token, written));
+        }
+        Assert.Equal((16, 0), (run.Queue.FreeDescriptors, run.Queue.InFlight));
+    }
+
+    [Theory]
+    [InlineData(101u)]
+    [InlineData(uint.MaxValue)]
+    [Trait("Requirement", "SPLIT-USED-1")]
+    public void A_length_beyond_what_was_lent_is_clamped_and_counted(uint claimed)
+    {
+        using Run run = new(Open(16));
+        run.Add(1, writable: 100);
+        run.Queue.Kick();
+        run.Backend.DeviceUses(run.Backend.DeviceTakes()[0], claimed);
+        Assert.True(run.Queue.TryTakeUsed(out _, out uint written));
+        Assert.Equal((100u, 1ul, false), (written, run.Queue.ClampedLengths, run.Queue.IsBroken));
+    }
+
+    [Fact]
+    public void The_indices_wrap_at_65536_and_every_buffer_comes_back()
+    {
+        using Run run = new(Open(4));
+        DmaBuffer[] one = [run.Allocate("x"u8)];
+        for (int i = 0; i < 70_000; i++)
+        {
+            Assert.True(run.Queue.TryAdd(one, default, 3));
+            run.Queue.Kick();
+            run.Backend.DeviceUses(Assert.Single(run.Backend.DeviceTakes()), 0);
+            Assert.True(run.Queue.TryTakeUsed(out ushort token, out _));
+            Assert.Equal(3, token);
+        }
+        Assert.Equal(70_000, run.Backend.Notifications);
+    }
+
+    [Fact]
+    [Trait("Requirement", "SPLIT-USEDNOTIF-2")]
+    [Trait("Requirement", "SPLIT-USEDNOTIF-4")]
+    public void Interrupts_come_when_they_are_enabled_and_not_when_they_are_disabled()
+    {
+        using Run run = new(Open(16));
+        for (ushort i = 0; i < 4; i++)
+        {
+            run.Add(i);
+        }
+        run.Queue.Kick();
+        List<FakeChain> taken = run.Backend.DeviceTakes();
+        run.Queue.DisableInterrupts();
+        run.Backend.DeviceUses(taken[0], 0);
+        run.Backend.DeviceSignals();
+        Assert.Equal(0, run.Backend.Signals);
+        Assert.True(run.Queue.TryTakeUsed(out _, out _));
+        Assert.True(run.Queue.TryEnableInterrupts());
+        run.Backend.DeviceUses(taken[1], 0);
+        run.Backend.DeviceSignals();
+        Assert.Equal(1, run.Backend.Signals);
+        Assert.True(run.Queue.TakeInterrupt());
+        Assert.False(run.Queue.TakeInterrupt());
+        Assert.Equal(1ul, run.Queue.Interrupts);
+    }
+
+    [Fact]
+    public void Enabling_interrupts_says_when_a_buffer_came_meanwhile()
+    {
+        using Run run = new(Open(16));
+        run.Add(0);
+        run.Queue.Kick();
+        List<FakeChain> taken = run.Backend.DeviceTakes();
+        run.Queue.DisableInterrupts();
+        run.Backend.DeviceUses(taken[0], 0);
+        run.Backend.DeviceSignals();
+        Assert.False(run.Queue.TryEnableInterrupts());
+        Assert.True(run.Queue.TryTakeUsed(out _, out _));
+        Assert.True(run.Queue.TryEnableInterrupts());
+    }
+
+    [Fact]
+    [Trait("Requirement", "SPLIT-USEDNOTIF-5")]
+    public void An_interrupt_with_nothing_behind_it_does_no_harm()
+    {
+        using Run run = new(Open(16));
+        Assert.True(run.Queue.OnInterrupt());
+        Assert.False(run.Queue.TryTakeUsed(out _, out _));
+        Assert.False(run.Queue.IsBroken);
+    }
+
+    [Fact]
+    [Trait("Requirement", "CORE-CLEANUP-2")]
+    public void A_used_id_that_was_never_given_breaks_the_queue_and_every_buffer_can_be_detached()
+    {
+        using Run run = new(Open(16));
+        for (ushort i = 0; i < 5; i++)
+        {
+            run.Add(i);
+        }
+        run.Queue.Kick();
+        run.Backend.DeviceTakes();
+        run.Backend.DeviceUsesNonsense();
+        Assert.False(run.Queue.TryTakeUsed(out _, out _));
+        Assert.True(run.Queue.IsBroken);
+        Assert.NotEmpty(run.Queue.BrokenReason);
+        Assert.False(run.TryAdd(9));
+        Assert.False(run.Queue.TryTakeUsed(out _, out _));
+        Assert.Equal(5, run.Queue.InFlight);
+        run.Reset();
+        List<ushort> tokens = [];
+        while (run.Queue.TryDetach(out ushort token))
+        {
+            tokens.Add(token);
+        }
+        Assert.Equal([0, 1, 2, 3, 4], tokens.Select(token => (int)token).Order());
+        Assert.Equal(0, run.Queue.InFlight);
+    }
+
+    [Fact]
+    public void A_buffer_of_no_pieces_is_a_bug_of_the_caller()
+    {
+        using Run run = new(Open(4));
+        Assert.Throws<ContractException>(() => run.Queue.TryAdd(default, default, 0));
+    }
+
+    [Theory]
+    [InlineData(21)]
+    [InlineData(22)]
+    [InlineData(23)]
+    public void Whatever_is_added_and_used_in_whatever_order_comes_back_once_with_the_right_bytes(int seed)
+    {
+        using Run run = new(Open(32));
+        Random random = new(seed);
+        DmaBuffer memory = run.Allocate(new byte[32 * 256]);
+        Dictionary<ushort, (uint Sum, uint Room)> model = [];
+        List<(FakeChain Chain, ushort Token)> held = [];
+        for (int step = 0; step < 3000; step++)
+        {
+            ushort token = (ushort)random.Next(32);
+            DmaBuffer area = memory.Slice(token * 256u, 256);
+            if (!model.ContainsKey(token) && random.Next(3) != 0)
+            {
+                int readable = random.Next(4);
+                int writable = random.Next(readable == 0 ? 1 : 0, 4);
+                area.Span[..128].Fill((byte)token);
+                DmaBuffer[] read = [.. Enumerable.Range(0, readable).Select(i => area.Slice((uint)i * 32, 32))];
+                DmaBuffer[] write = [.. Enumerable.Range(0, writable).Select(i => area.Slice(128 + (uint)i * 32, 32))];
+                if (run.Queue.TryAdd(read, write, token))
+                {
+                    model.Add(token, ((uint)readable * 32 * token, (uint)writable * 32));
+                }
+                else
+                {
+                    Assert.True(run.Queue.FreeDescriptors < readable + writable, "refused though there is room");
+                }
+            }
+            if (random.Next(4) == 0)
+            {
+                run.Queue.Kick();
+                foreach (FakeChain chain in run.Backend.DeviceTakes())
+                {
+                    held.Add((chain, 0));
+                }
+            }
+            if (held.Count > 0 && random.Next(2) == 0)
+            {
+                int at = random.Next(held.Count);
+                FakeChain chain = held[at].Chain;
+                held.RemoveAt(at);
+                chain.Write(0, Enumerable.Repeat((byte)0xAB, (int)chain.WritableLength).ToArray());
+                run.Backend.DeviceUses(chain, chain.WritableLength);
+            }
+            while (random.Next(2) == 0 && run.Queue.TryTakeUsed(out ushort back, out uint written))
+            {
+                Assert.True(model.Remove(back, out (uint Sum, uint Room) expected), "a token came back that was not out");
+                Assert.Equal(expected.Room, written);
+            }
+        }
+        Assert.False(run.Queue.IsBroken);
+        Assert.Equal(model.Count, run.Queue.InFlight);
+    }
+
+    /// <summary>One test's queue and its buffers; ends both.</summary>
+    private sealed class Run(VirtqueueBackend backend) : IDisposable
+    {
+        private readonly List<DmaBuffer> _buffers = [];
+        private bool _reset;
+
+        public VirtqueueBackend Backend => backend;
+
+        public Virtqueue Queue => backend.Queue;
+
+        public DmaBuffer Allocate(ReadOnlySpan<byte> content)
+        {
+            Assert.True(backend.Dma.TryAllocate((uint)content.Length, 16, out DmaBuffer buffer));
+            content.CopyTo(buffer.Span);
+            _buffers.Add(buffer);
+            return buffer;
+        }
+
+        public void Add(ushort token, int writable = 0) => Assert.True(TryAdd(token, writable));
+
+        public bool TryAdd(ushort token, int writable = 0)
+        {
+            DmaBuffer[] one = [Allocate(new byte[writable == 0 ? 8 : writable])];
+            return writable == 0 ? Queue.TryAdd(one, default, token) : Queue.TryAdd(default, one, token);
+        }
+
+        public void Reset()
+        {
+            _reset = true;
+            backend.Reset();
+        }
+
+        public void Dispose()
+        {
+            if (!_reset)
+            {
+                Reset();
+            }
+            while (Queue.TryDetach(out _))
+            {
+            }
+            foreach (DmaBuffer buffer in _buffers)
+            {
+                backend.Dma.Free(buffer);
+            }
+            backend.Dispose();
+        }
+    }
+}
