@@ -8,6 +8,8 @@
     .set WRITABLE, 2
     .set LARGE, 0x80
     .set NO_EXECUTE_HIGH, 0x80000000        /* bit 63, in the upper half of an entry */
+    .set EXTENDED_FEATURES, 0x80000001      /* a leaf of CPUID */
+    .set LONG_MODE_AND_NO_EXECUTE, 0x20100000
 
     .section .note.pvh, "a", @note
     .align 4
@@ -32,6 +34,19 @@ pvh_entry:
 1:  cli
     cld
     mov $stack_top, %esp
+
+    /* A processor without long mode would fault for ever below: say so instead. */
+    mov %ebx, %esi                          /* CPUID overwrites the address of the information */
+    mov $0x80000000, %eax
+    cpuid
+    cmp $EXTENDED_FEATURES, %eax
+    jb not_supported
+    mov $EXTENDED_FEATURES, %eax
+    cpuid
+    and $LONG_MODE_AND_NO_EXECUTE, %edx
+    cmp $LONG_MODE_AND_NO_EXECUTE, %edx
+    jne not_supported
+    mov %esi, %ebx
 
     /* The first 2 MiB in 4 KiB pages, each with the rights of what lies there. */
     mov $page_table, %edi
@@ -96,6 +111,21 @@ pvh_entry:
     mov %ah, gdt_task + 7
     lgdt gdt_pointer
     ljmp $8, $long_mode
+
+not_supported:
+    mov $not_supported_text, %esi
+    mov $0x3F8, %edx                        /* COM1 */
+8:  lodsb
+    test %al, %al
+    jz 9f
+    out %al, %dx
+    jmp 8b
+9:  mov $0x12, %al                          /* as ExitCode.Panic */
+    out %al, $0xF4
+10: hlt
+    jmp 10b
+not_supported_text:
+    .asciz "VirtioSharp needs a 64-bit processor with no-execute pages (QEMU: -cpu qemu64)\r\n"
 
     .code64
 long_mode:

@@ -28,8 +28,8 @@ internal static class Kernel
         StartupCodeHelpers.Initialize(Image.ModulesStart, Image.ModulesEnd);
         Contract.Handler = new PanicOnBrokenContract();
         SerialTerminal serial = new();
+        Panic.Prepare(serial);
         serial.Write("VirtioSharp ").Write(Version).EndLine();
-        InterruptTable.Load();
 
         // 2. Memory.
         if (!BootInformation.TryRead(magic, info, out BootInformation information))

@@ -6,13 +6,18 @@ namespace VirtioSharp.Kernel.Machine;
 /// </summary>
 internal sealed unsafe class Acpi
 {
-    private const ulong TableLimit = 0x40000000;
+    private const uint HeaderLength = 36;
+    private const uint MaxTableLength = 1 << 20;
     private const uint MaxTables = 64;
+    private const uint InterruptControllers = 0x43495041;
+    private const uint ConfigSpaces = 0x4746434D;
 
+    private readonly PageTables _pages;
     private readonly uint[] _overrides = new uint[16];
 
-    private Acpi()
+    private Acpi(PageTables pages)
     {
+        _pages = pages;
         for (uint i = 0; i < 16; i++)
         {
             _overrides[i] = i;
@@ -21,9 +26,6 @@ internal sealed unsafe class Acpi
 
     /// <summary>True when tables were found.</summary>
     internal bool Found { get; private set; }
-
-    /// <summary>The address of the local APIC.</summary>
-    internal ulong LocalApicAddress { get; private set; } = 0xFEE00000;
 
     /// <summary>The address of the first I/O APIC.</summary>
     internal ulong IoApicAddress { get; private set; } = 0xFEC00000;
@@ -38,11 +40,17 @@ internal sealed unsafe class Acpi
     internal byte ConfigSpaceLastBus { get; private set; }
 
     /// <summary>Reads the tables from <paramref name="root"/>, or from where the BIOS leaves them when it is 0.</summary>
-    internal static Acpi Read(ulong root)
+    internal static Acpi Read(ulong root, PageTables pages)
     {
-        Acpi acpi = new();
-        byte* pointer = root != 0 && root < TableLimit ? (byte*)root : Search();
-        if (pointer is not null && IsRootPointer(pointer))
+        Acpi acpi = new(pages);
+        byte* pointer = (byte*)root;
+        if (root == 0 || !pages.TryMapReadOnly(root, HeaderLength) || !IsRootPointer(pointer))
+        {
+            // 5.2.5.1 of the ACPI specification: the first KiB of the extended BIOS data area, then the BIOS.
+            pointer = Search(0x9FC00, 0xA0000);
+            pointer = pointer is null ? Search(0xE0000, 0x100000) : pointer;
+        }
+        if (pointer is not null)
         {
             acpi.ReadTables(pointer);
         }
@@ -52,13 +60,13 @@ internal sealed unsafe class Acpi
     /// <summary>The global interrupt to which an interrupt line of the ISA bus is wired.</summary>
     internal uint GlobalInterrupt(byte line) => line < 16 ? _overrides[line] : line;
 
-    private static byte* Search()
+    private static byte* Search(ulong start, ulong end)
     {
-        for (byte* p = (byte*)0xE0000; p < (byte*)0x100000; p += 16)
+        for (ulong address = start; address < end; address += 16)
         {
-            if (IsRootPointer(p))
+            if (IsRootPointer((byte*)address))
             {
-                return p;
+                return (byte*)address;
             }
         }
         return null;
@@ -76,8 +84,16 @@ internal sealed unsafe class Acpi
         return sum;
     }
 
-    private static bool IsTable(byte* table) =>
-        table is not null && (ulong)table < TableLimit && *(uint*)(table + 4) is >= 36 and <= 1 << 20 && Sum(table, *(uint*)(table + 4)) == 0;
+    /// <summary>True for a table that can be read (it may lie above the memory that boot.S mapped) and whose sum is right.</summary>
+    private bool IsTable(byte* table)
+    {
+        if (table is null || !_pages.TryMapReadOnly((ulong)table, HeaderLength))
+        {
+            return false;
+        }
+        uint length = *(uint*)(table + 4);
+        return length is >= HeaderLength and <= MaxTableLength && _pages.TryMapReadOnly((ulong)table, length) && Sum(table, length) == 0;
+    }
 
     private void ReadTables(byte* pointer)
     {
@@ -89,20 +105,20 @@ internal sealed unsafe class Acpi
         }
         Found = true;
         uint width = extended ? 8u : 4u;
-        uint count = Math.Min((*(uint*)(list + 4) - 36) / width, MaxTables);
+        uint count = Math.Min((*(uint*)(list + 4) - HeaderLength) / width, MaxTables);
         for (uint i = 0; i < count; i++)
         {
-            byte* entry = list + 36 + i * width;
+            byte* entry = list + HeaderLength + i * width;
             byte* table = extended ? (byte*)*(ulong*)entry : (byte*)*(uint*)entry;
             if (!IsTable(table))
             {
                 continue;
             }
-            if (*(uint*)table == 0x43495041)
+            if (*(uint*)table == InterruptControllers)
             {
                 ReadInterruptControllers(table, *(uint*)(table + 4));
             }
-            else if (*(uint*)table == 0x4746434D)
+            else if (*(uint*)table == ConfigSpaces)
             {
                 ReadConfigSpaces(table, *(uint*)(table + 4));
             }
@@ -111,9 +127,8 @@ internal sealed unsafe class Acpi
 
     private void ReadInterruptControllers(byte* table, uint length)
     {
-        LocalApicAddress = *(uint*)(table + 36);
         bool first = true;
-        for (uint offset = 44; offset + 2 <= length && table[offset + 1] >= 2;)
+        for (uint offset = 44; offset + 2 <= length && table[offset + 1] >= 2 && offset + table[offset + 1] <= length;)
         {
             byte* entry = table + offset;
             uint size = entry[1];

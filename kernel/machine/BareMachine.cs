@@ -24,9 +24,11 @@ internal sealed unsafe class BareMachine : PciHost
     {
         Memory = memory;
         _pages = new PageTables(memory);
-        Acpi = Acpi.Read(information.AcpiRoot);
-        _pages.TryMapDevice(Acpi.LocalApicAddress, 4096);
-        _pages.TryMapDevice(Acpi.IoApicAddress, 4096);
+        Acpi = Acpi.Read(information.AcpiRoot, _pages);
+        if (!_pages.TryMapDevice(LocalApic.Address, 4096) || !_pages.TryMapDevice(Acpi.IoApicAddress, 4096))
+        {
+            Environment.FailFast("there is too little memory for the page tables; give the machine more (-m)");
+        }
         Interrupts = new Interrupts(Acpi);
         _clock = new TscClock(Interrupts);
         _dma = new BareDmaSpace(memory);
@@ -41,7 +43,7 @@ internal sealed unsafe class BareMachine : PciHost
         {
             Interrupts.Io.TryRoute(Acpi.GlobalInterrupt(SerialPort.InterruptLine), vector, Interrupts.Local.Id, level: false);
         }
-        Serial.EnableInput();
+        Serial.EnableInterrupts();
     }
 
     internal PhysicalMemory Memory { get; }
@@ -138,7 +140,7 @@ internal sealed unsafe class BareMachine : PciHost
         region = null;
         ulong end = address + length;
         if (length == 0 || end < address || Memory.IsRam(address, end) || address < 0x100000 ||
-            Overlaps(address, end, Acpi.LocalApicAddress, 4096) || Overlaps(address, end, Acpi.IoApicAddress, 4096) ||
+            Overlaps(address, end, LocalApic.Address, 4096) || Overlaps(address, end, Acpi.IoApicAddress, 4096) ||
             Overlaps(address, end, (ulong)_ecam, _ecamLength) || !_pages.TryMapDevice(address, length))
         {
             return false;

@@ -22,6 +22,8 @@ internal sealed unsafe class BootInformation
     private const uint PvhMagic = 0x336EC578;
     private const int MaxRanges = 32;
     private const int MaxCommandLine = 2048;
+    private const uint MaxMapLength = 65536;
+    private const ulong MappedEnd = 0x40000000;
 
     private readonly MemoryRange[] _ranges = new MemoryRange[MaxRanges];
     private int _rangeCount;
@@ -42,7 +44,7 @@ internal sealed unsafe class BootInformation
     internal static bool TryRead(uint magic, byte* info, out BootInformation information)
     {
         information = new BootInformation();
-        if (info is null)
+        if (!IsReadable((ulong)info, 4096))
         {
             return false;
         }
@@ -64,7 +66,11 @@ internal sealed unsafe class BootInformation
         }
         uint length = *(uint*)(info + 44);
         byte* map = (byte*)*(uint*)(info + 48);
-        for (uint offset = 0; offset + 24 <= length;)
+        if (length > MaxMapLength || !IsReadable((ulong)map, length))
+        {
+            return false;
+        }
+        for (uint offset = 0; offset + 24 <= length && *(uint*)(map + offset) <= MaxMapLength;)
         {
             byte* entry = map + offset;
             AddRange(*(ulong*)(entry + 4), *(ulong*)(entry + 12), *(uint*)(entry + 20));
@@ -87,8 +93,12 @@ internal sealed unsafe class BootInformation
             return false;
         }
         byte* map = (byte*)*(ulong*)(info + 40);
-        uint entries = *(uint*)(info + 48);
-        for (uint i = 0; i < entries && i < 128; i++)
+        uint entries = Math.Min(*(uint*)(info + 48), MaxMapLength / 24);
+        if (!IsReadable((ulong)map, entries * 24))
+        {
+            return false;
+        }
+        for (uint i = 0; i < entries; i++)
         {
             byte* entry = map + i * 24;
             AddRange(*(ulong*)entry, *(ulong*)(entry + 8), *(uint*)(entry + 16));
@@ -106,9 +116,12 @@ internal sealed unsafe class BootInformation
         _ranges[_rangeCount++] = new MemoryRange(start, end);
     }
 
+    /// <summary>True when there is something and boot.S mapped it. The null page is not taken away yet: some loaders use it.</summary>
+    private static bool IsReadable(ulong start, ulong length) => start != 0 && start <= MappedEnd - length;
+
     private static string ReadText(ulong address)
     {
-        if (address == 0)
+        if (!IsReadable(address, MaxCommandLine))
         {
             return "";
         }

@@ -17,16 +17,18 @@ public enum ExitCode : byte
 internal static class DebugExit
 {
     private const ushort ExitPort = 0xF4;
-    private const ushort ResetPort = 0xCF9;
     private const ushort PowerPort = 0x604;
 
-    /// <summary>Ends the machine by the debug port, else by power off, else by reset, else stands still.</summary>
+    /// <summary>
+    /// Ends the machine by the debug port, else by power off as QEMU's PCs do it, else stands still. It never resets: a machine that
+    /// boots again and again would hide what it said.
+    /// </summary>
     internal static void End(ExitCode code)
     {
+        SerialPort.StopBuffering();
         Cpu.DisableInterrupts();
         Cpu.Out8(ExitPort, (byte)code);
         Cpu.Out16(PowerPort, 0x2000);
-        Cpu.Out8(ResetPort, 6);
         Cpu.Stop();
     }
 }

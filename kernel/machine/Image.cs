@@ -20,8 +20,9 @@ internal static unsafe class Image
     internal static byte* EdgeStubs => Address(10);
     internal static byte* LevelStubs => Address(11);
     internal static byte* IgnoreStub => Address(12);
-    internal static byte* InterruptTable => Address(14);
     internal static byte* EarlyHeap => Address(13);
+    internal static byte* InterruptTable => Address(14);
+    internal static byte* StackBottom => Address(15);
 
     /// <summary>The size in bytes of <see cref="EarlyHeap"/>, as boot.S reserves it.</summary>
     internal const ulong EarlyHeapLength = 65536;

@@ -1,51 +1,58 @@
-// The interrupt descriptor table: which code runs for which vector.
+// The processor's table of interrupt gates.
 namespace VirtioSharp.Kernel.Machine;
 
 /// <summary>
-/// Loaded right after the first line, so that an exception at any later moment is told. Its entries never change: what happens with an
-/// interrupt is decided by <see cref="Interrupts"/>.
+/// Leads each vector to its stub in boot/cpu.S. It is loaded before anything can go wrong, so that every exception ends in a panic.
 /// </summary>
 internal static unsafe class InterruptTable
 {
+    /// <summary>The first vector of a level: a pin, whose end of interrupt is sent after the handlers ran.</summary>
     internal const byte FirstLevel = 0x30;
-    internal const int LevelCount = 16;
-    internal const byte FirstEdge = 0x40;
-    internal const int EdgeCount = 64;
-    private const int ExceptionCount = 32;
-    private const int VectorCount = 256;
-    private const int StubLength = 16;
-    private const int GateLength = 16;
 
-    /// <summary>Fills the table and loads it.</summary>
+    /// <summary>How many levels there are.</summary>
+    internal const int LevelCount = 16;
+
+    /// <summary>The first vector of an edge: a message, the timer, the serial line.</summary>
+    internal const byte FirstEdge = 0x40;
+
+    /// <summary>How many edges there are.</summary>
+    internal const int EdgeCount = 64;
+
+    /// <summary>What the local APIC raises when an interrupt went away before it was taken; it wants no end of interrupt.</summary>
+    internal const byte SpuriousVector = 0xFF;
+
+    private const int VectorCount = 256;
+    private const int ExceptionCount = 32;
+    private const int StubSize = 16;
+    private const byte CurrentStack = 0;
+    private const byte EmergencyStack = 1;
+
+    /// <summary>Fills and loads the table. Exceptions run on a stack of their own, so that an overflow of the stack can be told.</summary>
     internal static void Load()
     {
-        for (int vector = 0; vector < VectorCount; vector++)
+        for (int i = 0; i < VectorCount; i++)
         {
-            if (vector < ExceptionCount)
-            {
-                // On a stack of its own: the current one may be what went wrong.
-                SetGate(vector, Image.ExceptionStubs + vector * StubLength, stack: 1);
-            }
-            else if (vector >= FirstLevel && vector < FirstLevel + LevelCount)
-            {
-                SetGate(vector, Image.LevelStubs + (vector - FirstLevel) * StubLength, stack: 0);
-            }
-            else if (vector >= FirstEdge && vector < FirstEdge + EdgeCount)
-            {
-                SetGate(vector, Image.EdgeStubs + (vector - FirstEdge) * StubLength, stack: 0);
-            }
-            else
-            {
-                SetGate(vector, Image.IgnoreStub, stack: 0);
-            }
+            SetGate(i, Image.IgnoreStub, CurrentStack);
         }
-        Cpu.LoadInterruptTable(Image.InterruptTable, VectorCount * GateLength - 1);
+        for (int i = 0; i < ExceptionCount; i++)
+        {
+            SetGate(i, Image.ExceptionStubs + i * StubSize, EmergencyStack);
+        }
+        for (int i = 0; i < LevelCount; i++)
+        {
+            SetGate(FirstLevel + i, Image.LevelStubs + i * StubSize, CurrentStack);
+        }
+        for (int i = 0; i < EdgeCount; i++)
+        {
+            SetGate(FirstEdge + i, Image.EdgeStubs + i * StubSize, CurrentStack);
+        }
+        Cpu.LoadInterruptTable(Image.InterruptTable, VectorCount * 16 - 1);
     }
 
-    private static void SetGate(int vector, byte* handler, byte stack)
+    private static void SetGate(int vector, byte* stub, byte stack)
     {
-        ulong address = (ulong)handler;
-        ulong* gate = (ulong*)(Image.InterruptTable + vector * GateLength);
+        ulong address = (ulong)stub;
+        ulong* gate = (ulong*)Image.InterruptTable + vector * 2;
         gate[0] = (address & 0xFFFF) | 8ul << 16 | (ulong)stack << 32 | 0x8Eul << 40 | (address >> 16 & 0xFFFF) << 48;
         gate[1] = address >> 32;
     }

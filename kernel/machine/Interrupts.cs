@@ -5,7 +5,7 @@ using VirtioSharp.Drivers.Platform;
 namespace VirtioSharp.Kernel.Machine;
 
 /// <summary>
-/// The interrupt table and who is called. Vectors 0x30 to 0x3F are levels (pins, shared): their end of interrupt is sent after the
+/// Who is called. Vectors 0x30 to 0x3F are levels (pins, shared): their end of interrupt is sent after the
 /// handlers ran. Vectors 0x40 to 0x7F are edges (messages, the timer, the serial line).
 /// </summary>
 internal sealed class Interrupts
@@ -13,7 +13,6 @@ internal sealed class Interrupts
     internal const byte TimerVector = 0x7F;
     private const byte FirstLevel = InterruptTable.FirstLevel;
     private const byte FirstEdge = InterruptTable.FirstEdge;
-    private const byte SpuriousVector = 0xFF;
     private const int LevelCount = InterruptTable.LevelCount;
     private const int EdgeCount = InterruptTable.EdgeCount - 1;
     private const int SharedLimit = 8;
@@ -26,7 +25,7 @@ internal sealed class Interrupts
 
     internal Interrupts(Acpi acpi)
     {
-        Local = new LocalApic(acpi.LocalApicAddress, SpuriousVector, TimerVector);
+        Local = new LocalApic(InterruptTable.SpuriousVector, TimerVector);
         Io = new IoApic(acpi.IoApicAddress, acpi.IoApicBase);
     }
 
@@ -56,7 +55,7 @@ internal sealed class Interrupts
     }
 
     /// <summary>The message that raises an edge vector on this processor.</summary>
-    internal MsiMessage MessageOf(byte vector) => new(0xFEE00000u | (uint)Local.Id << 12, vector);
+    internal MsiMessage MessageOf(byte vector) => new((uint)LocalApic.Address | (uint)Local.Id << 12, vector);
 
     /// <summary>Gives an edge vector back.</summary>
     internal void ReleaseEdge(byte vector)

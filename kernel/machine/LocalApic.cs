@@ -17,11 +17,11 @@ internal sealed unsafe class LocalApic
     private const uint Masked = 0x10000;
     private const uint DivideBy1 = 0xB;
 
-    private readonly byte* _registers;
+    /// <summary>Where its registers are on every PC; boot/cpu.S ends interrupts there.</summary>
+    internal const ulong Address = 0xFEE00000;
 
-    internal LocalApic(ulong address, byte spuriousVector, byte timerVector)
+    internal LocalApic(byte spuriousVector, byte timerVector)
     {
-        _registers = (byte*)address;
         Write(TaskPriority, 0);
         Write(Line0, Masked);
         Write(Line1, Masked);
@@ -42,7 +42,7 @@ internal sealed unsafe class LocalApic
     /// <summary>Ends the interrupt of the highest priority that is in service.</summary>
     internal void EndOfInterrupt() => Write(EndOfInterruptRegister, 0);
 
-    private uint Read(uint register) => System.Threading.Volatile.Read(ref *(uint*)(_registers + register));
+    private uint Read(uint register) => System.Threading.Volatile.Read(ref *(uint*)(Address + register));
 
-    private void Write(uint register, uint value) => System.Threading.Volatile.Write(ref *(uint*)(_registers + register), value);
+    private void Write(uint register, uint value) => System.Threading.Volatile.Write(ref *(uint*)(Address + register), value);
 }

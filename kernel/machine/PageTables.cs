@@ -10,7 +10,9 @@ internal sealed unsafe class PageTables
     private const ulong Large = 0x80;
     private const ulong NoExecute = 1ul << 63;
     private const ulong AddressMask = 0x000FFFFFFFFFF000;
+    private const ulong PageSize = 4096;
     private const ulong LargeSize = 0x200000;
+    private const int MaxAddressBits = 47;
 
     private readonly PhysicalMemory _memory;
 
@@ -23,11 +25,11 @@ internal sealed unsafe class PageTables
         if (leaves >= 0x80000008)
         {
             Cpu.Identify(0x80000008, registers);
-            AddressBits = (int)(registers[0] & 0xFF);
+            AddressBits = Math.Min((int)(registers[0] & 0xFF), MaxAddressBits);
         }
     }
 
-    /// <summary>How many bits a physical address has.</summary>
+    /// <summary>How many bits of a physical address an identity map can reach.</summary>
     internal int AddressBits { get; } = 36;
 
     /// <summary>
@@ -45,7 +47,12 @@ internal sealed unsafe class PageTables
     }
 
     /// <summary>Maps device memory in units of 2 MiB; what is mapped already stays as it is. False when out of memory or of range.</summary>
-    internal bool TryMapDevice(ulong address, ulong length)
+    internal bool TryMapDevice(ulong address, ulong length) => TryMap(address, length, Writable | Uncached);
+
+    /// <summary>Maps memory that the firmware left something in, to be read; what is mapped already stays as it is.</summary>
+    internal bool TryMapReadOnly(ulong address, ulong length) => address >= PageSize && TryMap(address, length, 0);
+
+    private bool TryMap(ulong address, ulong length, ulong rights)
     {
         ulong end = address + length;
         if (length == 0 || end < address || end >> AddressBits != 0)
@@ -62,7 +69,7 @@ internal sealed unsafe class PageTables
             ulong* entry = &directory[page >> 21 & 511];
             if ((*entry & Present) == 0)
             {
-                *entry = page | Present | Writable | Uncached | Large | NoExecute;
+                *entry = page | Present | rights | Large | NoExecute;
             }
         }
         return true;

@@ -1,4 +1,5 @@
 // The end of a kernel that can't go on: what happened, the registers, how it got there, and an exit code.
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using VirtioSharp.Drivers.Platform;
 
@@ -22,30 +23,38 @@ internal sealed class PanicOnBrokenContract : ContractHandler
 /// <summary>Says what happened on the serial line, from any state of the machine, and ends it with <see cref="ExitCode.Panic"/>.</summary>
 internal static unsafe class Panic
 {
-    private const int MaxFrames = 32;
     private static int s_depth;
+
+    // Made at boot, as there may be no memory left for it later. An address and not a reference: it must be readable before statics
+    // that hold references are set up, and objects never move.
+    private static nint s_terminal;
+
+    /// <summary>From here on exceptions and failed checks are told on <paramref name="terminal"/>.</summary>
+    internal static void Prepare(SerialTerminal terminal)
+    {
+        s_terminal = Unsafe.As<SerialTerminal, nint>(ref terminal);
+        InterruptTable.Load();
+    }
 
     [UnmanagedCallersOnly(EntryPoint = "kernel_panic")]
     private static void OnRuntimeFailure(char* message, int length)
     {
-        Begin();
-        SerialTerminal terminal = new();
+        SerialTerminal terminal = Begin();
         terminal.Write("PANIC: ");
         for (int i = 0; i < length; i++)
         {
             terminal.WriteByte(message[i] < 0x80 ? (byte)message[i] : (byte)'?');
         }
         terminal.EndLine();
-        Backtrace(terminal, Cpu.FramePointer(), 0);
+        Backtrace.Write(terminal, Cpu.FramePointer());
         End(terminal);
     }
 
     [UnmanagedCallersOnly(EntryPoint = "kernel_exception")]
     private static void OnException(ExceptionFrame* frame)
     {
-        Begin();
-        SerialTerminal terminal = new();
         ulong fault = Cpu.ReadFaultAddress();
+        SerialTerminal terminal = Begin();
         terminal.Write("PANIC: ").Write(NameOf(frame->Vector));
         if (frame->Vector == 14)
         {
@@ -53,30 +62,44 @@ internal static unsafe class Panic
             terminal.Write("0x").WriteHex(fault, 16).Write(Explain(fault));
         }
         terminal.Write("\n  at 0x").WriteHex(frame->Rip, 16).Write(" ");
-        WriteSymbol(terminal, frame->Rip);
+        Backtrace.WriteSymbol(terminal, frame->Rip);
         terminal.Write("\n  error code 0x").WriteHex(frame->ErrorCode).Write(", flags 0x").WriteHex(frame->Rflags).EndLine();
         WriteRegisters(terminal, "rax", frame->Rax, "rbx", frame->Rbx, "rcx", frame->Rcx, "rdx", frame->Rdx);
         WriteRegisters(terminal, "rsi", frame->Rsi, "rdi", frame->Rdi, "rbp", frame->Rbp, "rsp", frame->Rsp);
         WriteRegisters(terminal, "r8 ", frame->R8, "r9 ", frame->R9, "r10", frame->R10, "r11", frame->R11);
         WriteRegisters(terminal, "r12", frame->R12, "r13", frame->R13, "r14", frame->R14, "r15", frame->R15);
-        bool lost = frame->Rip < (ulong)Image.TextStart || frame->Rip >= (ulong)Image.TextEnd;
-        Backtrace(terminal, frame->Rbp, lost && IsOnStack(frame->Rsp) ? *(ulong*)frame->Rsp : 0);
+        Backtrace.Write(terminal, frame);
         End(terminal);
     }
 
-    private static void Begin()
+    private static SerialTerminal Begin()
     {
         Cpu.DisableInterrupts();
-        if (++s_depth > 1)
+        s_depth++;
+        if (s_depth == 2)
+        {
+            Say("\r\nPANIC within the panic. The kernel has stopped.\r\n"u8);
+        }
+        if (s_depth > 1 || s_terminal == 0)
         {
             DebugExit.End(ExitCode.Panic);
         }
+        SerialPort.StopBuffering();
+        return Unsafe.As<nint, SerialTerminal>(ref s_terminal);
     }
 
     private static void End(SerialTerminal terminal)
     {
         terminal.Write("The kernel has stopped.\n");
         DebugExit.End(ExitCode.Panic);
+    }
+
+    private static void Say(ReadOnlySpan<byte> text)
+    {
+        for (int i = 0; i < text.Length; i++)
+        {
+            SerialPort.Send(text[i]);
+        }
     }
 
     private static string Explain(ulong address) =>
@@ -88,59 +111,6 @@ internal static unsafe class Panic
     {
         terminal.Write("  ").Write(a).Write(" ").WriteHex(x, 16).Write("  ").Write(b).Write(" ").WriteHex(y, 16);
         terminal.Write("  ").Write(c).Write(" ").WriteHex(z, 16).Write("  ").Write(d).Write(" ").WriteHex(w, 16).EndLine();
-    }
-
-    private static void WriteSymbol(SerialTerminal terminal, ulong address)
-    {
-        if (!SymbolTable.TryFind(address, out byte* name, out ulong offset))
-        {
-            terminal.Write("(not in the kernel's code)");
-            return;
-        }
-        for (int i = 0; i < 120 && name[i] != 0; i++)
-        {
-            terminal.WriteByte(name[i]);
-        }
-        terminal.Write("+0x").WriteHex(offset);
-    }
-
-    private static bool IsOnStack(ulong address) =>
-        address >= (ulong)Image.StackGuard + 4096 && address <= (ulong)Image.StackTop - 16 && (address & 7) == 0;
-
-    /// <summary>
-    /// Follows the chain of frame pointers as long as it stays on the stack and goes upwards. A call to where no code is has left its
-    /// return address on top of the stack: that is <paramref name="first"/>, or 0.
-    /// </summary>
-    private static void Backtrace(SerialTerminal terminal, ulong frame, ulong first)
-    {
-        terminal.Write("Backtrace:\n");
-        if (first != 0)
-        {
-            terminal.Write("  0x").WriteHex(first, 16).Write(" ");
-            WriteSymbol(terminal, first);
-            terminal.EndLine();
-        }
-        for (int i = 0; i < MaxFrames; i++)
-        {
-            if (!IsOnStack(frame))
-            {
-                return;
-            }
-            ulong caller = ((ulong*)frame)[1];
-            if (caller < (ulong)Image.TextStart || caller >= (ulong)Image.TextEnd)
-            {
-                return;
-            }
-            terminal.Write("  0x").WriteHex(caller, 16).Write(" ");
-            WriteSymbol(terminal, caller);
-            terminal.EndLine();
-            ulong next = *(ulong*)frame;
-            if (next <= frame)
-            {
-                return;
-            }
-            frame = next;
-        }
     }
 
     private static string NameOf(ulong vector) => vector switch

@@ -4,14 +4,10 @@ using VirtioSharp.Drivers.Platform;
 namespace VirtioSharp.Kernel.Machine;
 
 /// <summary>
-/// Nanoseconds since the clock was made. Counter and timer are measured against the 8254 on first use, for three milliseconds, or
-/// taken as 1 GHz where there is none.
+/// Nanoseconds since the clock was made. Counter and timer are measured on first use, which takes three milliseconds.
 /// </summary>
 internal sealed class TscClock : Clock
 {
-    private const ulong CalibrationTicks = 3579;
-    private const ulong TimerChipFrequency = 1193182;
-    private const int CalibrationLimit = 10_000_000;
     private const ulong MaximumSleep = 1_000_000_000;
 
     private readonly Interrupts _interrupts;
@@ -90,31 +86,9 @@ internal sealed class TscClock : Clock
         {
             return;
         }
-        // Channel 2 of the 8254 counts down once; its output shows in port 0x61.
-        byte gate = (byte)(Cpu.In8(0x61) & 0xFC);
-        Cpu.Out8(0x61, gate);
-        Cpu.Out8(0x43, 0xB0);
-        Cpu.Out8(0x42, (byte)(CalibrationTicks & 0xFF));
-        Cpu.Out8(0x42, (byte)(CalibrationTicks >> 8));
-        _interrupts.Local.StartTimer(uint.MaxValue);
-        ulong begin = Cpu.ReadTimeStamp();
-        Cpu.Out8(0x61, (byte)(gate | 1));
-        int limit = CalibrationLimit;
-        while ((Cpu.In8(0x61) & 0x20) == 0 && limit > 0)
-        {
-            limit--;
-            if (Cpu.ReadTimeStamp() - begin > 1_000_000_000)
-            {
-                limit = 0;
-            }
-        }
-        ulong ticks = Cpu.ReadTimeStamp() - begin;
-        ulong count = uint.MaxValue - _interrupts.Local.TimerCount;
-        _interrupts.Local.StartTimer(0);
-        Cpu.Out8(0x61, gate);
-        bool measured = limit > 0 && ticks > 1000 && count > 100;
-        _tscFrequency = measured ? ticks * TimerChipFrequency / CalibrationTicks : 1_000_000_000;
-        _timerFrequency = measured ? count * TimerChipFrequency / CalibrationTicks : 1_000_000_000;
+        ClockFrequencies measured = ClockFrequencies.Measure(_interrupts.Local);
+        _tscFrequency = measured.Counter;
+        _timerFrequency = measured.Timer;
         _nanosecondsPerTick = (1_000_000_000ul << 32) / _tscFrequency;
     }
 }
