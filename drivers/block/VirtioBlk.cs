@@ -277,6 +277,8 @@ public sealed unsafe class VirtioBlk : BlockDevice
         if (request.Operation is BlockOperation.Flush or BlockOperation.GetId)
         {
             DmaBuffer data = request.Operation == BlockOperation.GetId ? buffers[0].Slice(0, VirtioBlkFormat.IdLength) : default;
+            // Devices write the text and may leave the rest alone: it has to be NUL before.
+            data.Span.Clear();
             _segments[0] = data;
             uint type = request.Operation == BlockOperation.Flush ? VirtioBlkFormat.TypeFlush : VirtioBlkFormat.TypeGetId;
             return TryIssuePart(request, type, 0, data.Length == 0 ? 0 : 1, data.Length, isRead: true);

@@ -1,0 +1,188 @@
+// Seam 1 over QEMU's test socket: the devices are QEMU's own.
+using System.Diagnostics;
+using System.Threading;
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Tests.Backends.Qtest;
+
+/// <summary>
+/// A <see cref="PciHost"/> whose registers are reached by commands to QEMU. Interrupt messages are aimed at words in RAM: one that is not
+/// zero any more is an interrupt that came.
+/// </summary>
+internal sealed unsafe class QtestMachine : PciHost, IDisposable
+{
+    private const ushort AddressPort = 0xCF8;
+    private const ushort DataPort = 0xCFC;
+    private const ulong MessageStart = 8 << 20;
+    private const ulong DmaStart = 16 << 20;
+    private const ulong DmaEnd = 56 << 20;
+
+    private readonly QtestProcess _process;
+    private readonly List<InterruptHandler?> _handlers = [];
+    private readonly QtestClock _clock;
+    private readonly QtestDma _dma;
+
+    internal QtestMachine(string folder, params string[] options)
+    {
+        _process = new QtestProcess(folder, options);
+        _clock = new QtestClock(this);
+        _dma = new QtestDma(_process.Memory, DmaStart, DmaEnd);
+    }
+
+    /// <summary>How many pieces of memory the driver has not given back.</summary>
+    internal int MemoryInUse => _dma.InUse;
+
+    /// <inheritdoc/>
+    public override DmaSpace Dma => _dma;
+
+    /// <inheritdoc/>
+    public override Clock Clock => _clock;
+
+    /// <inheritdoc/>
+    public override ushort ConfigSpaceLength => 256;
+
+    /// <inheritdoc/>
+    public override byte ReadConfig8(PciAddress function, ushort offset)
+    {
+        Select(function, offset);
+        return (byte)_process.Read("inb", (ulong)(DataPort + (offset & 3)));
+    }
+
+    /// <inheritdoc/>
+    public override ushort ReadConfig16(PciAddress function, ushort offset)
+    {
+        Select(function, offset);
+        return (ushort)_process.Read("inw", (ulong)(DataPort + (offset & 2)));
+    }
+
+    /// <inheritdoc/>
+    public override uint ReadConfig32(PciAddress function, ushort offset)
+    {
+        Select(function, offset);
+        return _process.Read("inl", DataPort);
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig8(PciAddress function, ushort offset, byte value)
+    {
+        Select(function, offset);
+        _process.Write("outb", (ulong)(DataPort + (offset & 3)), value);
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig16(PciAddress function, ushort offset, ushort value)
+    {
+        Select(function, offset);
+        _process.Write("outw", (ulong)(DataPort + (offset & 2)), value);
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig32(PciAddress function, ushort offset, uint value)
+    {
+        Select(function, offset);
+        _process.Write("outl", DataPort, value);
+    }
+
+    /// <inheritdoc/>
+    public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)
+    {
+        region = new QtestIoRegion(_process, address, length, "read", "write");
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override bool TryMapPorts(ulong address, ulong length, out IoRegion? region)
+    {
+        region = new QtestIoRegion(_process, address, length, "in", "out");
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message)
+    {
+        int index = _handlers.IndexOf(null);
+        if (index < 0)
+        {
+            index = _handlers.Count;
+            _handlers.Add(null);
+        }
+        _handlers[index] = handler;
+        Volatile.Write(ref *Word(index), 0);
+        message = new MsiMessage(MessageStart + (ulong)index * 16, (uint)index + 1);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public override void ReleaseMessage(in MsiMessage message) => _handlers[(int)message.Data - 1] = null;
+
+    /// <summary>The line of a pin ends in the guest's interrupt controllers, where this process does not look: such a device is polled.</summary>
+    public override bool TryAttachPin(PciAddress function, InterruptHandler handler) => false;
+
+    /// <inheritdoc/>
+    public override void DetachPin(PciAddress function, InterruptHandler handler)
+    {
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _process.Dispose();
+
+    /// <summary>Calls the handlers whose message arrived.</summary>
+    internal bool Dispatch()
+    {
+        bool any = false;
+        for (int i = 0; i < _handlers.Count; i++)
+        {
+            if (Volatile.Read(ref *Word(i)) != 0)
+            {
+                Volatile.Write(ref *Word(i), 0);
+                _handlers[i]?.OnInterrupt();
+                any = true;
+            }
+        }
+        return any;
+    }
+
+    private uint* Word(int index) => (uint*)(_process.Memory + MessageStart + (ulong)index * 16);
+
+    private void Select(PciAddress function, ushort offset) =>
+        _process.Write("outl", AddressPort, 0x80000000u | (uint)function.BusDeviceFunction << 8 | (uint)offset & 0xFC);
+
+    /// <summary>The host's time; a wait looks at the messages until one came.</summary>
+    private sealed class QtestClock(QtestMachine machine) : Clock
+    {
+        private readonly Stopwatch _watch = Stopwatch.StartNew();
+
+        public override ulong Now => (ulong)(_watch.Elapsed.TotalNanoseconds);
+
+        public override bool WaitForInterrupt(ulong deadline)
+        {
+            while (!machine.Dispatch())
+            {
+                if (Now >= deadline)
+                {
+                    return false;
+                }
+                Thread.Yield();
+            }
+            return true;
+        }
+    }
+
+    private sealed class QtestIoRegion(QtestProcess process, ulong start, ulong length, string read, string write) : IoRegion
+    {
+        public override ulong Length => length;
+
+        public override byte Read8(ulong offset) => (byte)process.Read(read + "b", start + offset);
+
+        public override ushort Read16(ulong offset) => (ushort)process.Read(read + "w", start + offset);
+
+        public override uint Read32(ulong offset) => process.Read(read + "l", start + offset);
+
+        public override void Write8(ulong offset, byte value) => process.Write(write + "b", start + offset, value);
+
+        public override void Write16(ulong offset, ushort value) => process.Write(write + "w", start + offset, value);
+
+        public override void Write32(ulong offset, uint value) => process.Write(write + "l", start + offset, value);
+    }
+}
