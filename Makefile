@@ -57,7 +57,7 @@ host-test: setup ## the tests that need no QEMU
 	@FILTER='Needs!=qemu' tools/run-tests
 
 format: setup ## checks the layout of the sources
-	@dotnet format whitespace --folder --verify-no-changes drivers kernel tests
+	@for folder in drivers kernel tests; do dotnet format whitespace --folder --verify-no-changes $$folder || exit 1; done
 	@echo "format: as it should be"
 
 check: format kernel ## what CI runs: format, both compilers, symbols, layering and all tests
