@@ -17,7 +17,8 @@ internal static class ThrowHelpers
     [DoesNotReturn] public static void ThrowNotSupportedException() => FatalError.Stop("something that is not supported");
     [DoesNotReturn] public static void ThrowBadImageFormatException(int id) => FatalError.Stop("code that could not be compiled");
     [DoesNotReturn] public static void ThrowTypeLoadException(int id, string className, string typeName) => FatalError.Stop("a type that could not be loaded");
-    [DoesNotReturn] public static void ThrowTypeLoadExceptionWithArgument(int id, string className, string typeName, string argument) =>
+    [DoesNotReturn]
+    public static void ThrowTypeLoadExceptionWithArgument(int id, string className, string typeName, string argument) =>
         FatalError.Stop("a type that could not be loaded");
     [DoesNotReturn] public static void ThrowMissingMethodException(int id, string methodName) => FatalError.Stop("a method that does not exist");
     [DoesNotReturn] public static void ThrowMissingFieldException(int id, string fieldName) => FatalError.Stop("a field that does not exist");
