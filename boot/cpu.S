@@ -230,7 +230,8 @@ function RhpByRefAssignRef
     .align 8
 image_address_table:
     .quad __text_start, __text_end, __image_end, __modules_start, __modules_end, __symbols_start, __symbols_end
-    .quad stack_guard, stack_top, exception_stubs, interrupt_edge_stubs, interrupt_level_stubs, interrupt_ignore, early_heap, interrupt_table, stack_bottom
+    .quad stack_guard, stack_top, exception_stubs, interrupt_edge_stubs, interrupt_level_stubs, interrupt_ignore, early_heap
+    .quad interrupt_table, stack_bottom
 
     .section .data
     .align 8

@@ -93,7 +93,7 @@ internal static unsafe class Backtrace
             return TryReturn(place, framePointer) || (isReturn is false && TryLeaveFrame());
         }
 
-        /// <summary>Goes on to the caller of a function with a frame pointer, which points to the caller's and the return address.</summary>
+        /// <summary>Goes on to the caller of a function with a frame pointer: it points to the caller's, the return address behind it.</summary>
         internal bool TryLeaveFrame() => IsOnStack(FramePointer) && TryReturn(FramePointer + 8, *(ulong*)FramePointer);
 
         private bool TryReturn(ulong place, ulong framePointer)

@@ -25,7 +25,8 @@ internal sealed unsafe class BareDmaSpace : DmaSpace
     /// <inheritdoc/>
     public override bool TryAllocate(uint length, uint alignment, out DmaBuffer buffer)
     {
-        Contract.Require(length > 0 && alignment > 0 && (alignment & (alignment - 1)) == 0, "DMA memory of no length or with an alignment that is no power of two");
+        Contract.Require(length > 0, "DMA memory of no length");
+        Contract.Require(alignment > 0 && (alignment & (alignment - 1)) == 0, "DMA memory with an alignment that is no power of two");
         buffer = default;
         int shift = ShiftOf(Math.Max(length, alignment));
         if (shift >= ShiftCount || !TryTakeBlock(shift, out ulong block))

@@ -1,4 +1,5 @@
 // Seam 1 on bare metal: a PC.
+using System.Threading;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 
@@ -71,17 +72,19 @@ internal sealed unsafe class BareMachine : PciHost
     public override ushort ConfigSpaceLength => (ushort)(_ecam is null ? 256 : 4096);
 
     /// <inheritdoc/>
-    public override byte ReadConfig8(PciAddress function, ushort offset) => (byte)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 3) * 8);
+    public override byte ReadConfig8(PciAddress function, ushort offset) =>
+        (byte)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 3) * 8);
 
     /// <inheritdoc/>
-    public override ushort ReadConfig16(PciAddress function, ushort offset) => (ushort)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 2) * 8);
+    public override ushort ReadConfig16(PciAddress function, ushort offset) =>
+        (ushort)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 2) * 8);
 
     /// <inheritdoc/>
     public override uint ReadConfig32(PciAddress function, ushort offset)
     {
         if (_ecam is not null)
         {
-            return TryGetConfig(function, offset, out byte* register) ? System.Threading.Volatile.Read(ref *(uint*)register) : uint.MaxValue;
+            return TryGetConfig(function, offset, out byte* register) ? Volatile.Read(ref *(uint*)register) : uint.MaxValue;
         }
         return TrySelect(function, offset) ? Cpu.In32(DataPort) : uint.MaxValue;
     }
@@ -93,7 +96,7 @@ internal sealed unsafe class BareMachine : PciHost
         {
             if (TryGetConfig(function, offset, out byte* register))
             {
-                System.Threading.Volatile.Write(ref *register, value);
+                Volatile.Write(ref *register, value);
             }
         }
         else if (TrySelect(function, offset))
@@ -109,7 +112,7 @@ internal sealed unsafe class BareMachine : PciHost
         {
             if (TryGetConfig(function, offset, out byte* register))
             {
-                System.Threading.Volatile.Write(ref *(ushort*)register, value);
+                Volatile.Write(ref *(ushort*)register, value);
             }
         }
         else if (TrySelect(function, offset))
@@ -125,7 +128,7 @@ internal sealed unsafe class BareMachine : PciHost
         {
             if (TryGetConfig(function, offset, out byte* register))
             {
-                System.Threading.Volatile.Write(ref *(uint*)register, value);
+                Volatile.Write(ref *(uint*)register, value);
             }
         }
         else if (TrySelect(function, offset))

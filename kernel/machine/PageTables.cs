@@ -46,7 +46,7 @@ internal sealed unsafe class PageTables
         Cpu.WritePageMap(Cpu.ReadPageMap());
     }
 
-    /// <summary>Maps device memory in units of 2 MiB; what is mapped already stays as it is. False when out of memory or of range.</summary>
+    /// <summary>Maps device memory in units of 2 MiB; what is mapped already stays. False when out of memory or of range.</summary>
     internal bool TryMapDevice(ulong address, ulong length) => TryMap(address, length, Writable | Uncached);
 
     /// <summary>Maps memory that the firmware left something in, to be read; what is mapped already stays as it is.</summary>

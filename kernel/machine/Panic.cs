@@ -58,8 +58,9 @@ internal static unsafe class Panic
         terminal.Write("PANIC: ").Write(NameOf(frame->Vector));
         if (frame->Vector == 14)
         {
-            terminal.Write((frame->ErrorCode & 16) != 0 ? " while executing " : (frame->ErrorCode & 2) != 0 ? " while writing " : " while reading ");
-            terminal.Write("0x").WriteHex(fault, 16).Write(Explain(fault));
+            bool isFetch = (frame->ErrorCode & 16) != 0;
+            bool isWrite = (frame->ErrorCode & 2) != 0;
+            terminal.Write(isFetch ? " while executing 0x" : isWrite ? " while writing 0x" : " while reading 0x").WriteHex(fault, 16).Write(Explain(fault));
         }
         terminal.Write("\n  at 0x").WriteHex(frame->Rip, 16).Write(" ");
         Backtrace.WriteSymbol(terminal, frame->Rip);

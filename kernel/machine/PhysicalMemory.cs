@@ -42,7 +42,7 @@ internal sealed unsafe class PhysicalMemory
     /// <summary>Bytes not handed out yet.</summary>
     internal ulong Free => _end - _next;
 
-    /// <summary>Chooses the range that begins at or below 2 MiB and hands the heap its part; false when there is too little memory.</summary>
+    /// <summary>Chooses the range that begins at or below 2 MiB and hands the heap its part; false when that is too little.</summary>
     internal static bool TryCreate(BootInformation information, out PhysicalMemory? memory)
     {
         memory = null;
@@ -65,7 +65,7 @@ internal sealed unsafe class PhysicalMemory
         return false;
     }
 
-    /// <summary>Takes memory for good: <paramref name="length"/> bytes at a multiple of <paramref name="alignment"/>, a power of two.</summary>
+    /// <summary>Takes <paramref name="length"/> bytes at a multiple of <paramref name="alignment"/>, a power of two, for good.</summary>
     internal bool TryTake(ulong length, ulong alignment, out byte* memory)
     {
         ulong start = _next + alignment - 1 & ~(alignment - 1);

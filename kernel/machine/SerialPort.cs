@@ -24,13 +24,17 @@ internal sealed class SerialPort : InterruptHandler
     private const byte AnnounceOutput = 2;
     private const byte NothingPending = 1;
     private const int FifoSize = 16;
-    private const int WaitLimit = 2_000_000;
+    private const int MaxRounds = 100_000;
+    // About ten seconds, in ticks of the time stamp counter: the clock may not run yet.
+    private const ulong StuckAfter = 30_000_000_000;
+    private const byte FifosOn = 0xC0;
     private const uint RingSize = 4096;
 
     private static bool s_isPresent;
     private static bool s_isStuck;
     private static bool s_isBuffered;
     private static SerialPort? s_active;
+    private static int s_room;
 
     private readonly byte[] _received = new byte[RingSize];
     private readonly byte[] _toSend = new byte[RingSize];
@@ -46,7 +50,7 @@ internal sealed class SerialPort : InterruptHandler
     /// <summary>True when there is a byte to take.</summary>
     internal bool HasReceived => _receivedHead != _receivedTail;
 
-    /// <summary>115200 baud, 8 bits, no parity, FIFOs on, no interrupts yet. A port that is not there is never used.</summary>
+    /// <summary>115200 baud, 8 bits, no parity, no interrupts yet. A port that is not there is never used.</summary>
     internal static void Initialize()
     {
         Cpu.Out8(Scratch, 0x5A);
@@ -60,7 +64,12 @@ internal sealed class SerialPort : InterruptHandler
         Cpu.Out8(Data, 1);
         Cpu.Out8(InterruptEnable, 0);
         Cpu.Out8(LineControl, 3);
-        Cpu.Out8(FifoControl, 7);
+        // Turning the FIFOs on drops what has arrived: where somebody has typed ahead already, we do without them.
+        if ((Cpu.In8(LineStatus) & DataReady) == 0)
+        {
+            Cpu.Out8(FifoControl, 1);
+        }
+        s_room = (Cpu.In8(InterruptIdentity) & FifosOn) == FifosOn ? FifoSize : 1;
         Cpu.Out8(ModemControl, 0x0B);
     }
 
@@ -111,7 +120,7 @@ internal sealed class SerialPort : InterruptHandler
     {
         // The line is an edge: only when nothing is pending any more will it rise again.
         bool any = false;
-        for (int i = 0; i < WaitLimit && (Cpu.In8(InterruptIdentity) & NothingPending) == 0; i++)
+        for (int i = 0; i < MaxRounds && (Cpu.In8(InterruptIdentity) & NothingPending) == 0; i++)
         {
             any = true;
             Receive();
@@ -148,17 +157,17 @@ internal sealed class SerialPort : InterruptHandler
     /// <summary>Waits until the transmitter has room; once it did not get any, each further byte only looks whether it has.</summary>
     private static void WaitForTransmitter()
     {
-        int limit = s_isStuck ? 1 : WaitLimit;
-        for (int i = 0; i < limit; i++)
+        ulong start = Cpu.ReadTimeStamp();
+        while ((Cpu.In8(LineStatus) & TransmitterEmpty) == 0)
         {
-            if ((Cpu.In8(LineStatus) & TransmitterEmpty) != 0)
+            if (s_isStuck || Cpu.ReadTimeStamp() - start > StuckAfter)
             {
-                s_isStuck = false;
+                s_isStuck = true;
                 return;
             }
             Cpu.Pause();
         }
-        s_isStuck = true;
+        s_isStuck = false;
     }
 
     private void Enqueue(byte value)
@@ -179,13 +188,13 @@ internal sealed class SerialPort : InterruptHandler
         }
     }
 
-    /// <summary>Moves a FIFO's worth from the ring to the transmitter if that is empty, and asks to be told when it is again.</summary>
+    /// <summary>Moves as much as it takes from the ring to the transmitter if that is empty, and asks to be told when it is.</summary>
     private void Transmit()
     {
         if (_sendTail != _sendHead && (Cpu.In8(LineStatus) & TransmitterEmpty) != 0)
         {
             s_isStuck = false;
-            for (int i = 0; i < FifoSize && _sendTail != _sendHead; i++)
+            for (int i = 0; i < s_room && _sendTail != _sendHead; i++)
             {
                 Cpu.Out8(Data, _toSend[_sendTail++ % RingSize]);
             }
@@ -193,7 +202,7 @@ internal sealed class SerialPort : InterruptHandler
         Announce(_sendTail != _sendHead ? _announced | AnnounceOutput : _announced & ~AnnounceOutput);
     }
 
-    /// <summary>Takes what has arrived. When the ring is full the rest stays in the port, and the sender waits, until there is room.</summary>
+    /// <summary>Takes what has arrived. When the ring is full the rest stays in the port, and the sender waits until there is room.</summary>
     private void Receive()
     {
         while (_receivedHead - _receivedTail < RingSize && (Cpu.In8(LineStatus) & DataReady) != 0)
