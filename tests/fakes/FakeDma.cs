@@ -38,6 +38,9 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>How often a device that lies reached for memory that is not lent, and got nothing.</summary>
     public int BlockedAccesses { get; private set; }
 
+    /// <summary>Devices are asked whether they may still use memory that is being freed (address, length).</summary>
+    public List<Func<ulong, uint, bool>> Users { get; } = [];
+
     /// <summary>Lets the <paramref name="count"/>-th allocation from now on fail, counted from 1; 0 for none.</summary>
     public void FailAllocation(int count) => _failIn = count;
 
@@ -73,6 +76,10 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         foreach (Lent lent in _lent)
         {
             violations.Require(!lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was freed while a device owns it");
+        }
+        foreach (Func<ulong, uint, bool> uses in Users)
+        {
+            violations.Require(!uses(buffer.DeviceAddress, buffer.Length), "a ring was freed while its queue is enabled");
         }
         violations.Require(
             !new Span<byte>(allocation.Pointer - GuardLength, GuardLength).ContainsAnyExcept(GuardByte) &&

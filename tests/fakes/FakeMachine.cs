@@ -99,6 +99,10 @@ public sealed class FakeMachine : PciHost, IDisposable
         _functions.Add(address, function);
         _order.Add(function);
         function.OnPlugged(this, address);
+        if (function is FakeVirtioPciDevice virtio)
+        {
+            FakeDma.Users.Add((start, length) => function.IsPresent && virtio.Device.Queues.Any(queue => queue.UsesMemory(start, length)));
+        }
         return function;
     }
 

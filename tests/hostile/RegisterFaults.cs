@@ -43,6 +43,7 @@ public static class RegisterFaults
         new("M14", "the queue is enabled after the reset", Outcome.Refused, scene => scene.Show(QueueEnable, 1)),
         new("M15", "the queue does not let itself be enabled", Outcome.Refused, scene =>
             scene.Function.OnWriteCommon = (offset, _, _) => offset == QueueEnable),
+        new("M15b", "the queue is enabled, but does not say so", Outcome.Refused, scene => scene.Show(QueueEnable, 0)),
         new("M16", "the doorbell lies outside of its region", Outcome.Refused, scene => scene.Show(QueueNotifyOffset, 0xFFFF)),
         new("M17a", "the doorbells' multiplier is 1", Outcome.Refused, scene => scene.Function.Set32(scene.Function.NotifyCapability + 16, 1)),
         new("M17b", "the doorbells' multiplier is 6", Outcome.Refused, scene => scene.Function.Set32(scene.Function.NotifyCapability + 16, 6)),

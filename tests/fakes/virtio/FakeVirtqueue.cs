@@ -133,6 +133,10 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
         _notified = true;
     }
 
+    /// <summary>True when the queue is enabled and one of its areas lies in a range of memory.</summary>
+    public bool UsesMemory(ulong address, uint length) =>
+        IsEnabled && new[] { DescriptorArea, DriverArea, DeviceArea }.Any(area => area >= address && area - address < length);
+
     /// <summary>Begins a turn of work: true when there was a doorbell, or the device looks by itself.</summary>
     public bool BeginWork()
     {
