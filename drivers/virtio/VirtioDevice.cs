@@ -150,12 +150,12 @@ public sealed class VirtioDevice
         }
         VirtqueueAddresses addresses = split!.Addresses;
         ushort vector = _interrupts.VectorOf(index);
+        // The device may have taken the queue even when it does not say so: the ring is freed after the reset, with the others.
+        AddQueue(split);
         if (!Transport.TryEnableQueue(index, size, addresses, vector))
         {
-            split.Free();
             return Fail("the device refused the size, the vector or the place of a queue", index);
         }
-        AddQueue(split);
         if (!_interrupts.TryAttachQueue(split, vector))
         {
             return Fail("the machine has no interrupt left for a queue", index);
