@@ -15,6 +15,7 @@ internal sealed unsafe class LocalApic
     private const uint TimerCurrent = 0x390;
     private const uint TimerDivide = 0x3E0;
     private const uint Masked = 0x10000;
+    private const uint NonMaskable = 0x400;
     private const uint DivideBy1 = 0xB;
 
     /// <summary>Where its registers are on every PC; boot/cpu.S ends interrupts there.</summary>
@@ -24,7 +25,8 @@ internal sealed unsafe class LocalApic
     {
         Write(TaskPriority, 0);
         Write(Line0, Masked);
-        Write(Line1, Masked);
+        // The second line is the non-maskable interrupt (QEMU's monitor: nmi): a panic that shows where the kernel is.
+        Write(Line1, NonMaskable);
         Write(TimerDivide, DivideBy1);
         Write(TimerVector, timerVector);
         Write(Spurious, 0x100u | spuriousVector);
