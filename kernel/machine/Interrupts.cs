@@ -74,7 +74,7 @@ internal sealed class Interrupts
         {
             level++;
         }
-        if (level == LevelCount)
+        if (level == LevelCount || !Io.Has(interrupt))
         {
             return false;
         }

@@ -25,10 +25,13 @@ internal sealed unsafe class IoApic
         }
     }
 
+    /// <summary>True when a global interrupt arrives at this controller.</summary>
+    internal bool Has(uint interrupt) => interrupt >= _base && interrupt - _base < _count;
+
     /// <summary>Sends a global interrupt to a vector; false when this controller does not have it.</summary>
     internal bool TryRoute(uint interrupt, byte vector, byte processor, bool level)
     {
-        if (interrupt < _base || interrupt - _base >= _count)
+        if (!Has(interrupt))
         {
             return false;
         }
@@ -41,7 +44,7 @@ internal sealed unsafe class IoApic
     /// <summary>Silences a global interrupt.</summary>
     internal void Mask(uint interrupt)
     {
-        if (interrupt >= _base && interrupt - _base < _count)
+        if (Has(interrupt))
         {
             Write(0x10 + (interrupt - _base) * 2, Masked);
         }
