@@ -143,6 +143,37 @@ public sealed class SplitVirtqueueWithIndirectTests : VirtqueueContract
     }
 }
 
+/// <summary>What a device that lies can do to a split ring, and that the queue hands nothing out for it.</summary>
+public sealed class SplitVirtqueueLieTests
+{
+    [Theory]
+    [InlineData(3)]
+    [InlineData(4)]
+    [InlineData(0x8000)]
+    [InlineData(0xFFFF)]
+    public void A_used_index_beyond_what_is_in_flight_breaks_the_queue_before_anything_is_handed_out(int index)
+    {
+        using FakeVirtqueueBackend backend = new(16, VirtioFeature.EventIndex);
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        Assert.True(backend.Queue.TryAdd([memory.Slice(0, 8)], default, 0));
+        Assert.True(backend.Queue.TryAdd([memory.Slice(8, 8)], default, 1));
+        backend.Queue.Kick();
+        backend.DeviceTakes();
+        // The entries themselves are right: only the index says too much.
+        backend.Peer.WriteUsedElement(0, 0, 0);
+        backend.Peer.WriteUsedElement(1, 1, 0);
+        backend.Peer.WriteUsedIndex((ushort)index);
+        Assert.False(backend.Queue.TryTakeUsed(out _, out _));
+        Assert.True(backend.Queue.IsBroken);
+        Assert.Equal(2, backend.Queue.InFlight);
+        backend.Reset();
+        while (backend.Queue.TryDetach(out _))
+        {
+        }
+        backend.Dma.Free(memory);
+    }
+}
+
 /// <summary>A split queue with neither.</summary>
 public sealed class PlainSplitVirtqueueTests : VirtqueueContract
 {

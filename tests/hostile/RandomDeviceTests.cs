@@ -1,0 +1,162 @@
+// Devices that do anything at all: whatever the seed, the drivers come to an end with everything accounted for.
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Backends.Fake;
+using VirtioSharp.Tests.Contracts;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Pci;
+using Xunit;
+
+namespace VirtioSharp.Tests.Hostile;
+
+/// <summary>Seeded nonsense. A failure names its seed, and the same seed fails again.</summary>
+public sealed class RandomDeviceTests
+{
+    [Fact]
+    public void A_function_of_random_bytes_is_probed_to_an_end_and_leaks_nothing()
+    {
+        int bound = 0;
+        for (int seed = 0; seed < 400; seed++)
+        {
+            using FakeMachine machine = new() { MayMiss = true };
+            machine.Plug(MakeRandomFunction(new Random(seed)), 0, 1);
+            DeviceTable devices = FakeBinding.Attach(machine, out _);
+            while (devices.Count > 0)
+            {
+                bound++;
+                Device device = devices[0];
+                device.Poll();
+                device.OnDeadline(machine.Clock.Now);
+                device.Remove();
+                devices.Remove(device);
+            }
+            Assert.True(machine.HandlerCount == 0 && machine.FakeDma.AllocatedBytes == 0, $"seed {seed} left something over");
+        }
+        Assert.True(bound > 0, "no function came as far as being bound: the test proves little");
+    }
+
+    [Fact]
+    public void A_used_ring_of_random_entries_ends_every_request_once_and_none_well_that_was_not_done()
+    {
+        for (int seed = 0; seed < 400; seed++)
+        {
+            Random random = new(seed);
+            FaultScene scene = new(withMsix: seed % 2 == 0);
+            scene.Disk.HoldsBack = true;
+            scene.Disk.IsTamperingAllowed = true;
+            BlockDevice disk = (BlockDevice)FakeBinding.Attach(scene.Machine, out _)[0];
+            DmaBuffer[] buffers = new DmaBuffer[12];
+            TestRequest[] requests = new TestRequest[12];
+            for (int i = 0; i < requests.Length; i++)
+            {
+                Assert.True(disk.Dma.TryAllocate(512, 512, out buffers[i]));
+                requests[i] = TestRequest.For(BlockOperation.Read, (ulong)i, buffers[i]);
+                Assert.Equal(IoStatus.Ok, disk.Submit(requests[i]));
+            }
+            disk.Kick();
+            scene.Machine.Run();
+            int done = random.Next(4);
+            for (int i = 0; i < done; i++)
+            {
+                scene.Disk.Complete(random.Next(scene.Disk.HeldBack.Count));
+            }
+            for (int lie = 0; lie < 20; lie++)
+            {
+                Lie(random, scene);
+                disk.Poll();
+            }
+            disk.Remove();
+            Assert.True(requests.All(request => request.Completions == 1), $"seed {seed}: a request ended twice or never");
+            Assert.True(requests.Count(request => request.Status == IoStatus.Ok) <= done, $"seed {seed}: a request ended well that was not done");
+            foreach (DmaBuffer buffer in buffers)
+            {
+                disk.Dma.Free(buffer);
+            }
+            scene.Machine.AssertNothingLeaked();
+            scene.Machine.Dispose();
+        }
+    }
+
+    private static void Lie(Random random, FaultScene scene)
+    {
+        if (scene.Queue.DeviceArea == 0)
+        {
+            return; // the driver has given the device up
+        }
+        uint someHead = scene.Disk.HeldBack.Count > 0 ? scene.Disk.HeldBack[random.Next(scene.Disk.HeldBack.Count)].Head : 0u;
+        uint[] ids = [someHead, someHead, someHead + 1, scene.Queue.Size, uint.MaxValue, (uint)random.Next(64), (uint)random.Next()];
+        uint[] lengths = [0, 1, 512, 513, 514, uint.MaxValue, (uint)random.Next()];
+        switch (random.Next(8))
+        {
+            case 0:
+                scene.Queue.WriteUsedElement((ushort)random.Next(64), ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
+                break;
+            case 1:
+                scene.Queue.WriteUsedIndex((ushort)(scene.Queue.UsedIndex + random.Next(-2, 4)));
+                break;
+            case 2:
+                scene.Queue.WriteUsedFlags((ushort)random.Next(0x10000));
+                break;
+            case 3:
+                scene.Queue.WriteAvailableEvent((ushort)random.Next(0x10000));
+                break;
+            case 4:
+                random.NextBytes(scene.Machine.FakeDma.Raw(scene.Queue.DescriptorArea, 16 * scene.Queue.Size));
+                break;
+            case 5:
+                scene.Interrupt();
+                break;
+            default:
+                scene.Queue.PushUsed(ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
+                break;
+        }
+    }
+
+    /// <summary>
+    /// A block device or console by its ids, whose registers are plain memory: what is written is read back, and the rest is random.
+    /// </summary>
+    private static FakePciFunction MakeRandomFunction(Random random)
+    {
+        FakePciFunction function = new(0x1AF4, (ushort)(0x1042 + random.Next(2)));
+        int bars = random.Next(1, 4);
+        for (int i = 0; i < bars; i++)
+        {
+            FakeMemoryBar bar = new(0x4000);
+            for (ulong offset = 0; offset < bar.Length; offset += 4)
+            {
+                // Mostly zeroes, so that some functions come far.
+                bar.Write(offset, 4, random.Next(3) == 0 ? (uint)random.Next() : 0);
+            }
+            bar.Write(4, 4, 0xFFFF_FFFF); // features: everything, in both words
+            bar.Write(18, 2, 8);
+            bar.Write(20, 2, 0);
+            bar.Write(24, 2, random.Next(2) == 0 ? 64u : (uint)random.Next());
+            bar.Write(28, 2, random.Next(4) == 0 ? 1u : 0);
+            bar.Write(30, 2, (uint)random.Next(4));
+            function.AddMemoryBar(i * 2, bar, is64Bit: random.Next(2) == 0);
+        }
+        if (random.Next(2) == 0)
+        {
+            byte[] msix = new byte[10];
+            random.NextBytes(msix);
+            msix[1] &= 7;
+            function.AddCapability(PciRegisters.CapabilityMsix, msix);
+        }
+        function.Set8(PciRegisters.InterruptPin, (byte)random.Next(6));
+        for (int i = 0; i < 10; i++)
+        {
+            byte[] body = new byte[18];
+            random.NextBytes(body);
+            bool sane = random.Next(4) != 0;
+            body[0] = sane ? (byte)20 : body[0];
+            body[1] = sane ? (byte)(1 + i % 5) : body[1];
+            body[2] = sane ? (byte)(random.Next(bars) * 2) : body[2];
+            BitConverter.TryWriteBytes(body.AsSpan(6), sane ? i % 5 == 0 ? 0 : (uint)random.Next(16) * 0x100 : (uint)random.Next());
+            BitConverter.TryWriteBytes(body.AsSpan(10), sane ? (uint)random.Next(0x1000) : (uint)random.Next());
+            BitConverter.TryWriteBytes(body.AsSpan(14), random.Next(2) == 0 ? 4u : (uint)random.Next());
+            function.AddCapability(PciRegisters.CapabilityVendor, body);
+        }
+        return function;
+    }
+}
