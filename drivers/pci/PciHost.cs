@@ -40,6 +40,16 @@ public abstract class PciHost
     public abstract void WriteConfig32(PciAddress function, ushort offset, uint value);
 
     /// <summary>
+    /// Finds room for a memory BAR of <paramref name="length"/> bytes, a power of two, that no firmware assigned: below 4 GiB, at a multiple
+    /// of the length, given out once. False when the machine does not know of any, as where firmware assigns them all.
+    /// </summary>
+    public virtual bool TryAssignMemory(ulong length, out ulong address)
+    {
+        address = 0;
+        return false;
+    }
+
+    /// <summary>
     /// Maps device memory; false when the range overlaps RAM or the machine's own registers, wraps around, or lies above what the
     /// processor can address.
     /// </summary>

@@ -179,6 +179,7 @@ public sealed class ScannedPciFunction : PciFunction
 
     /// <summary>
     /// Sizes all BARs: decoding is off meanwhile, all ones are written, the mask is read, and everything is put back (PCI 3.0, 6.2.5.1).
+    /// What nobody assigned is assigned where the machine has room.
     /// </summary>
     private void SizeBars()
     {
@@ -243,6 +244,24 @@ public sealed class ScannedPciFunction : PciFunction
         {
             return;
         }
+        if (address == 0 && !isPorts && _host.TryAssignMemory(length, out ulong room))
+        {
+            address = Assign(index, room, is64Bit);
+        }
         _bars[index] = new PciBar(address, length, isPorts, is64Bit, isPrefetchable);
+    }
+
+    /// <summary>Puts a BAR where there is room, while its decoding is off; answers with the address, 0 when it did not stick.</summary>
+    private ulong Assign(int index, ulong address, bool is64Bit)
+    {
+        ushort offset = (ushort)(PciRegisters.Bar0 + index * 4);
+        WriteConfig32(offset, (uint)address);
+        ulong shown = ReadConfig32(offset) & ~15u;
+        if (is64Bit)
+        {
+            WriteConfig32((ushort)(offset + 4), (uint)(address >> 32));
+            shown |= (ulong)ReadConfig32((ushort)(offset + 4)) << 32;
+        }
+        return shown == address ? address : 0;
     }
 }

@@ -2,7 +2,8 @@
 namespace VirtioSharp.Kernel.Machine;
 
 /// <summary>
-/// Finds RSDP, RSDT or XSDT, MADT and MCFG, checks their sums, and falls back to what every PC has where there are none.
+/// Finds RSDP, RSDT or XSDT, MADT and MCFG, checks their sums, and falls back to what every PC has where there are none. A machine
+/// without MCFG and without a BIOS that sets PCI up (microvm) says in its DSDT where config space and the room for BARs are.
 /// </summary>
 internal sealed unsafe class Acpi
 {
@@ -11,6 +12,9 @@ internal sealed unsafe class Acpi
     private const uint MaxTables = 64;
     private const uint InterruptControllers = 0x43495041;
     private const uint ConfigSpaces = 0x4746434D;
+    private const uint FixedDescription = 0x50434146;
+    private const uint ConfigBaseName = 0x4142435F; // _CBA
+    private const uint MemoryDescriptor = 0x00001787; // DWORD address space descriptor, of 23 bytes, memory
 
     private readonly PageTables _pages;
     private readonly uint[] _overrides = new uint[16];
@@ -38,6 +42,12 @@ internal sealed unsafe class Acpi
 
     /// <summary>The last bus it covers.</summary>
     internal byte ConfigSpaceLastBus { get; private set; }
+
+    /// <summary>Where BARs can be put that no firmware assigned; 0 when that is not known.</summary>
+    internal ulong BarWindowStart { get; private set; }
+
+    /// <summary>The first address behind the room for BARs.</summary>
+    internal ulong BarWindowEnd { get; private set; }
 
     /// <summary>Reads the tables from <paramref name="root"/>, or from where the BIOS leaves them when it is 0.</summary>
     internal static Acpi Read(ulong root, PageTables pages)
@@ -106,6 +116,7 @@ internal sealed unsafe class Acpi
         Found = true;
         uint width = extended ? 8u : 4u;
         uint count = Math.Min((*(uint*)(list + 4) - HeaderLength) / width, MaxTables);
+        byte* description = null;
         for (uint i = 0; i < count; i++)
         {
             byte* entry = list + HeaderLength + i * width;
@@ -122,6 +133,14 @@ internal sealed unsafe class Acpi
             {
                 ReadConfigSpaces(table, *(uint*)(table + 4));
             }
+            else if (*(uint*)table == FixedDescription)
+            {
+                description = table;
+            }
+        }
+        if (ConfigSpaceAddress == 0 && description is not null)
+        {
+            ReadHostBridge(description, *(uint*)(description + 4));
         }
     }
 
@@ -155,6 +174,42 @@ internal sealed unsafe class Acpi
             {
                 ConfigSpaceAddress = *(ulong*)entry;
                 ConfigSpaceLastBus = entry[11];
+            }
+        }
+    }
+
+    /// <summary>
+    /// Looks into the DSDT for the method _CBA (PCI firmware specification 4.1.3), which returns a constant, and for the window of device
+    /// memory in _CRS behind it (ACPI 6.4.3.5.2). No interpreter: a bridge that computes them is not understood, and has an MCFG anyway.
+    /// </summary>
+    private void ReadHostBridge(byte* description, uint length)
+    {
+        byte* table = length >= 148 ? (byte*)*(ulong*)(description + 140) : null;
+        table = table is null && length >= 44 ? (byte*)*(uint*)(description + 40) : table;
+        if (!IsTable(table))
+        {
+            return;
+        }
+        uint end = *(uint*)(table + 4);
+        ulong config = 0;
+        for (uint i = HeaderLength; i + 26 <= end; i++)
+        {
+            if (config == 0 && *(uint*)(table + i) == ConfigBaseName && table[i + 5] == 0xA4 && table[i + 6] is (0x0C or 0x0E))
+            {
+                config = table[i + 6] == 0x0E ? *(ulong*)(table + i + 7) : *(uint*)(table + i + 7);
+            }
+            else if (config != 0 && *(uint*)(table + i) == MemoryDescriptor)
+            {
+                uint start = *(uint*)(table + i + 10);
+                uint size = *(uint*)(table + i + 22);
+                if (start != 0 && size != 0 && (ulong)start + size <= 1ul << 32 && (config & 0xFFFFF) == 0)
+                {
+                    ConfigSpaceAddress = config;
+                    ConfigSpaceLastBus = 255;
+                    BarWindowStart = start;
+                    BarWindowEnd = (ulong)start + size;
+                    return;
+                }
             }
         }
     }

@@ -20,6 +20,7 @@ internal sealed unsafe class BareMachine : PciHost
     private readonly TscClock _clock;
     private readonly byte* _ecam;
     private readonly ulong _ecamLength;
+    private ulong _nextBar;
 
     internal BareMachine(BootInformation information, PhysicalMemory memory)
     {
@@ -39,6 +40,7 @@ internal sealed unsafe class BareMachine : PciHost
             _ecam = (byte*)Acpi.ConfigSpaceAddress;
             _ecamLength = length;
         }
+        _nextBar = Acpi.BarWindowStart;
         Serial = new SerialPort();
         if (Interrupts.TryAllocateEdge(Serial, out byte vector))
         {
@@ -135,6 +137,18 @@ internal sealed unsafe class BareMachine : PciHost
         {
             Cpu.Out32(DataPort, value);
         }
+    }
+
+    /// <inheritdoc/>
+    public override bool TryAssignMemory(ulong length, out ulong address)
+    {
+        address = _nextBar + length - 1 & ~(length - 1);
+        if (_nextBar == 0 || address < _nextBar || address >= Acpi.BarWindowEnd || length > Acpi.BarWindowEnd - address)
+        {
+            return false;
+        }
+        _nextBar = address + length;
+        return true;
     }
 
     /// <inheritdoc/>

@@ -79,6 +79,9 @@ public sealed class FakeMachine : PciHost, IDisposable
     /// <summary>True when pins lead somewhere.</summary>
     public bool HasPins { get; set; } = true;
 
+    /// <summary>True when the machine has room for BARs that no firmware assigned.</summary>
+    public bool HasRoomForBars { get; set; }
+
     /// <summary>True when the machine has port space.</summary>
     public bool HasPorts { get; set; } = true;
 
@@ -160,6 +163,13 @@ public sealed class FakeMachine : PciHost, IDisposable
 
     /// <inheritdoc/>
     public override void WriteConfig32(PciAddress function, ushort offset, uint value) => WriteConfig(function, offset, 4, value);
+
+    /// <inheritdoc/>
+    public override bool TryAssignMemory(ulong length, out ulong address)
+    {
+        address = HasRoomForBars ? AssignMemory(length, high: false) : 0;
+        return HasRoomForBars;
+    }
 
     /// <inheritdoc/>
     public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)

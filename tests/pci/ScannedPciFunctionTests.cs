@@ -48,6 +48,67 @@ public sealed class ScannedPciFunctionTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_BAR_that_no_firmware_assigned_is_assigned_where_the_machine_has_room(bool is64Bit)
+    {
+        _machine.HasRoomForBars = true;
+        _fake.AddMemoryBar(2, new FakeMemoryBar(0x4000), is64Bit);
+        ScannedPciFunction function = Plug();
+        _fake.AssignBar(2, 0);
+        _fake.Set16(PciRegisters.Command, 0);
+        Expect(function, 2, 0x4000, ports: false, is64Bit, prefetchable: false);
+        Assert.True(function.TryEnable());
+        Assert.True(function.TryMapBar(2, out IoRegion? region));
+        region!.Write32(4, 0x12345678);
+        Assert.Equal(0x12345678u, _fake.BarAt(2)!.Read(4, 4));
+        Assert.Equal(0ul, _fake.BarAddress(2) % 0x4000);
+    }
+
+    [Fact]
+    public void A_BAR_that_nobody_assigned_is_sized_but_never_mapped_nor_decoded()
+    {
+        _fake.AddMemoryBar(2, new FakeMemoryBar(0x4000));
+        ScannedPciFunction function = Plug();
+        _fake.AssignBar(2, 0);
+        _fake.Set16(PciRegisters.Command, 0);
+        Assert.True(function.TryGetBar(2, out PciBar bar));
+        Assert.Equal((0ul, 0x4000ul), (bar.Address, bar.Length));
+        Assert.False(function.TryMapBar(2, out _));
+        Assert.True(function.TryEnable());
+        Assert.Equal(PciRegisters.CommandBusMaster, _fake.Get16(PciRegisters.Command));
+    }
+
+    [Fact]
+    public void A_BAR_that_refuses_its_address_stays_unassigned()
+    {
+        _machine.HasRoomForBars = true;
+        _fake.AddMemoryBar(2, new FakeMemoryBar(0x4000));
+        ScannedPciFunction function = Plug();
+        _fake.AssignBar(2, 0);
+        _fake.Set16(PciRegisters.Command, 0);
+        _fake.OnConfigWrite = (offset, _, value) => offset == PciRegisters.Bar0 + 8 && value is not 0 and not uint.MaxValue;
+        Assert.True(function.TryGetBar(2, out PciBar bar));
+        Assert.Equal(0ul, bar.Address);
+        Assert.False(function.TryMapBar(2, out _));
+    }
+
+    [Fact]
+    public void Sizing_leaves_BARs_and_command_as_they_were()
+    {
+        _fake.AddMemoryBar(0, new FakeMemoryBar(0x1000));
+        _fake.AddPortBar(1, new FakeMemoryBar(0x20));
+        _fake.AddMemoryBar(2, new FakeMemoryBar(0x4000), is64Bit: true);
+        ScannedPciFunction function = Plug();
+        _fake.Set16(PciRegisters.Command, 0x0147);
+        byte[] before = Snapshot();
+        Assert.True(function.TryGetBar(0, out _));
+        Assert.Equal(before, Snapshot());
+
+        byte[] Snapshot() => [.. Enumerable.Range(0, 0x40).Select(offset => _fake.Get8(offset))];
+    }
+
     [Fact]
     public void Enabling_turns_decoding_and_bus_mastering_on_and_disabling_bus_mastering_off()
     {

@@ -21,6 +21,7 @@ public sealed class BootTests
     [Theory]
     [InlineData("pc")]
     [InlineData("q35")]
+    [InlineData("microvm,pcie=on")]
     public void The_self_test_passes_with_a_disk_and_a_console(string machine)
     {
         using DiskImages images = new();

@@ -15,6 +15,7 @@ public sealed class DiskTests : IDisposable
 
     [Theory]
     [InlineData("pc", "")]
+    [InlineData("microvm,pcie=on", "")]
     [InlineData("q35", "")]
     [InlineData("q35", ",event_idx=off")]
     [InlineData("q35", ",indirect_desc=off")]
