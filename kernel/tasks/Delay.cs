@@ -3,17 +3,25 @@ using System.Runtime.CompilerServices;
 
 namespace VirtioSharp.Kernel.Tasks;
 
-/// <summary>A moment to await; made by <see cref="RunLoop.After"/>.</summary>
+/// <summary>A moment to await, once; made by <see cref="RunLoop.After"/>, to which it goes back.</summary>
 public sealed class Delay
 {
+    private readonly RunLoop _loop;
     private Action? _continuation;
     private bool _ended;
 
-    internal Delay(ulong deadline) => Deadline = deadline;
+    internal Delay(RunLoop loop) => _loop = loop;
 
-    internal ulong Deadline { get; }
+    internal ulong Deadline { get; private set; }
 
     internal Delay? Next { get; set; }
+
+    internal void Begin(ulong deadline)
+    {
+        Deadline = deadline;
+        _ended = false;
+        _continuation = null;
+    }
 
     internal void End()
     {
@@ -34,10 +42,8 @@ public sealed class Delay
         /// <summary>True when the moment has come.</summary>
         public bool IsCompleted => _delay._ended;
 
-        /// <summary>Nothing to give.</summary>
-        public void GetResult()
-        {
-        }
+        /// <summary>Gives the delay back to its loop.</summary>
+        public void GetResult() => _delay._loop.Return(_delay);
 
         /// <inheritdoc/>
         public void OnCompleted(Action continuation) => _delay._continuation = continuation;

@@ -1,4 +1,5 @@
 // The run loop: poll the devices, resume who waits, sleep until something happens.
+using System.Threading.Tasks;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
@@ -23,10 +24,14 @@ public abstract class ByteSource
 /// <summary>Drives everything that waits. There is one thread, and this is it.</summary>
 public sealed class RunLoop
 {
+    private const uint LookAtClockEvery = 64;
+
     private readonly Clock _clock;
     private readonly ByteSource?[] _sources = new ByteSource?[8];
     private readonly BlockDevice?[] _disks = new BlockDevice?[64];
     private Delay? _delays;
+    private Delay? _freeDelays;
+    private uint _steps;
     private int _sourceCount;
     private int _diskCount;
 
@@ -61,7 +66,7 @@ public sealed class RunLoop
     }
 
     /// <summary>Runs until <paramref name="task"/> is done.</summary>
-    public void Run(System.Threading.Tasks.ValueTask task)
+    public void Run(ValueTask task)
     {
         while (!task.IsCompleted)
         {
@@ -72,9 +77,19 @@ public sealed class RunLoop
     /// <summary>Waits for <paramref name="nanoseconds"/>.</summary>
     public Delay After(ulong nanoseconds)
     {
-        Delay delay = new(_clock.Now + nanoseconds) { Next = _delays };
+        Delay delay = _freeDelays ?? new Delay(this);
+        _freeDelays = delay.Next;
+        ulong now = _clock.Now;
+        delay.Begin(nanoseconds > ulong.MaxValue - now ? ulong.MaxValue : now + nanoseconds);
+        delay.Next = _delays;
         _delays = delay;
         return delay;
+    }
+
+    internal void Return(Delay delay)
+    {
+        delay.Next = _freeDelays;
+        _freeDelays = delay;
     }
 
     private void Step()
@@ -84,15 +99,18 @@ public sealed class RunLoop
             _disks[i]!.Kick();
         }
         ulong deadline = Math.Min(Devices.NextDeadline(), NextDelay());
+        // Interrupts and input that never cease must not keep deadlines from being seen.
+        bool look = ++_steps % LookAtClockEvery == 0;
         if (!HasReadable())
         {
             Sleeps++;
-            if (!_clock.WaitForInterrupt(deadline))
-            {
-                ulong now = _clock.Now;
-                Devices.OnDeadline(now);
-                EndDelays(now);
-            }
+            look |= !_clock.WaitForInterrupt(deadline);
+        }
+        if (look)
+        {
+            ulong now = _clock.Now;
+            Devices.OnDeadline(now);
+            EndDelays(now);
         }
         Devices.Poll();
         for (int i = 0; i < _sourceCount; i++)
