@@ -1,5 +1,6 @@
 // Which requirement of the specification has which test.
 using System.Reflection;
+using VirtioSharp.Tests.Hostile;
 using Xunit;
 using Xunit.Abstractions;
 
@@ -59,6 +60,13 @@ public sealed class SpecMapTests(ITestOutputHelper output)
                         yield return ($"{type.Name}.{member.Name}", (string)trait.ConstructorArguments[1].Value!);
                     }
                 }
+            }
+        }
+        foreach (FaultCase fault in HostileDeviceTests.All)
+        {
+            foreach (string id in fault.Requirements.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            {
+                yield return ($"hostile case {fault.Id}", id);
             }
         }
     }

@@ -17,7 +17,8 @@ public static class ConfigSpaceFaults
         new("C01", "function 0 is missing and another answers", Outcome.NotFound, scene => scene.Function.Set16(PciRegisters.VendorId, 0xFFFF)),
         new("C02", "the vendor id is 0", Outcome.NotFound, scene => scene.Function.Set16(PciRegisters.VendorId, 0)),
         new("C03a", "the id is below those of virtio", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x0FFF)),
-        new("C03b", "the id says device type 0", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x1040)),
+        new("C03b", "the id says device type 0", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x1040))
+        { Requirements = "PCI-DISC-1" },
         new("C03c", "the id is above those of virtio", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x1080)),
         new("C03d", "the vendor is another one", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.VendorId, 0x8086)),
         new("C05a", "the header type does not exist", Outcome.Ignored, scene => scene.Function.Set8(PciRegisters.HeaderType, 0x7F)),
@@ -33,12 +34,13 @@ public static class ConfigSpaceFaults
             scene.Function.Set8(PciRegisters.InterruptPin, 0);
             scene.Machine.HasPins = false;
         }) { NeedsPin = true },
-        new("C14", "a modern id with revision 0", Outcome.Works, scene => scene.Function.Set8(PciRegisters.RevisionId, 0)),
+        new("C14", "a modern id with revision 0", Outcome.Works, scene => scene.Function.Set8(PciRegisters.RevisionId, 0))
+        { Requirements = "PCI-DISC-3" },
         new("C15", "a transitional id with an unknown subsystem", Outcome.Ignored, scene =>
         {
             scene.Function.Set16(PciRegisters.DeviceId, 0x1001);
             scene.Function.Set16(PciRegisters.SubsystemId, 0);
-        }),
+        }) { Requirements = "PCI-DISC-4" },
         new("L01", "the pointer leads below 0x40", Outcome.Refused, scene => scene.Function.Set8(PciRegisters.CapabilitiesPointer, 0x10)),
         new("L02", "the low bits of the pointer are set", Outcome.Works, scene =>
             scene.Function.Set8(PciRegisters.CapabilitiesPointer, (byte)(scene.Function.Get8(PciRegisters.CapabilitiesPointer) | 3))),
@@ -59,15 +61,18 @@ public static class ConfigSpaceFaults
             scene.SetCapability(scene.Function.CommonCapability, 2, 15)),
         new("L08", "the capability of the doorbells is too short", Outcome.Refused, scene =>
             scene.SetCapability(scene.Function.NotifyCapability, 2, 19)),
-        new("L09", "a capability is longer than known", Outcome.Works, scene => scene.SetCapability(scene.Function.CommonCapability, 2, 40)),
-        new("L10", "a capability of a reserved type", Outcome.Works, scene => scene.Function.AddVirtioCapability(0x66, 4, 0, 64)),
-        new("L11", "the common configuration is in BAR 6", Outcome.Refused, scene => scene.SetCapability(scene.Function.CommonCapability, 4, 6)),
+        new("L09", "a capability is longer than known", Outcome.Works, scene => scene.SetCapability(scene.Function.CommonCapability, 2, 40))
+        { Requirements = "PCI-CAP-4" },
+        new("L10", "a capability of a reserved type", Outcome.Works, scene => scene.Function.AddVirtioCapability(0x66, 4, 0, 64))
+        { Requirements = "PCI-CAP-2" },
+        new("L11", "the common configuration is in BAR 6", Outcome.Refused, scene => scene.SetCapability(scene.Function.CommonCapability, 4, 6))
+        { Requirements = "PCI-CAP-5" },
         new("L11b", "the common configuration is in BAR 255", Outcome.Refused, scene => scene.SetCapability(scene.Function.CommonCapability, 4, 255)),
         new("L12", "the first common configuration is unusable, the second good", Outcome.Works, scene =>
         {
             scene.SetCapability(scene.Function.CommonCapability, 4, 7);
             scene.Function.AddVirtioCapability(1, FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.CommonOffset, 56);
-        }),
+        }) { Requirements = "PCI-CAP-3" },
         new("L13", "no common configuration", Outcome.Refused, scene => scene.Hide(scene.Function.CommonCapability)),
         new("L14", "no doorbells", Outcome.Refused, scene => scene.Hide(scene.Function.NotifyCapability)),
         new("L15", "no ISR status", Outcome.Refused, scene => scene.Hide(scene.Function.IsrCapability)),
@@ -105,11 +110,12 @@ public static class ConfigSpaceFaults
         new("B08", "the structure reaches past the end of the BAR", Outcome.Refused, scene =>
             scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0x3FE0, 56)),
         new("B09", "the structure is too short", Outcome.Refused, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 55)),
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 55)) { Requirements = "PCI-CAP-8" },
         new("B10", "the structure has no length", Outcome.Refused, scene =>
             scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 0)),
         new("B11", "the structure claims all of memory", Outcome.Works, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, uint.MaxValue)),
+            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, uint.MaxValue))
+        { Requirements = "PCI-CAP-1 PCI-CAP-6 PCI-CAP-7" },
         new("B12", "the BAR lies above what the processor can address", Outcome.Refused, scene =>
             scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, FakeMachine.PhysicalEnd)),
         new("B13", "the BAR is of type 3, which does not exist", Outcome.Refused, scene =>

@@ -43,6 +43,9 @@ public enum Outcome
 /// <param name="Arrange">Makes the device do it.</param>
 public sealed record FaultCase(string Id, string Story, Outcome Expected, Action<FaultScene> Arrange)
 {
+    /// <summary>The requirements of the specification that the case is about, with spaces between.</summary>
+    public string Requirements { get; init; } = "";
+
     /// <summary>True when memory may be given up: the device never came out of reset.</summary>
     public bool MayLeak { get; init; }
 

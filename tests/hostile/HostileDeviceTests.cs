@@ -35,7 +35,8 @@ public sealed class HostileDeviceTests
         }
     }
 
-    private static IEnumerable<FaultCase> All => ConfigSpaceFaults.All.Concat(RegisterFaults.All).Concat(RingFaults.All);
+    /// <summary>All cases.</summary>
+    public static IEnumerable<FaultCase> All => ConfigSpaceFaults.All.Concat(RegisterFaults.All).Concat(RingFaults.All);
 
     [Theory]
     [MemberData(nameof(Cases))]

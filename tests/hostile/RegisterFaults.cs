@@ -21,12 +21,14 @@ public static class RegisterFaults
         {
             scene.Disk.LeaveRunning();
             scene.Disk.ResetReads = 50;
-        }),
+        }) { Requirements = "CORE-RESET-1 PCI-COMMON-5" },
         new("M03", "the status is all ones", Outcome.Refused, scene => scene.Disk.OnReadStatus = _ => 0xFF),
-        new("M04", "FEATURES_OK is refused", Outcome.Refused, scene => scene.Disk.RefusesFeatures = _ => true),
+        new("M04", "FEATURES_OK is refused", Outcome.Refused, scene => scene.Disk.RefusesFeatures = _ => true)
+        { Requirements = "CORE-INIT-1 CORE-INIT-5 CORE-INIT-6" },
         new("M06", "DEVICE_NEEDS_RESET is set from the beginning", Outcome.Refused, scene =>
             scene.Disk.OnReadStatus = status => (byte)(status == 0 ? 0 : status | 64)),
-        new("M07", "DEVICE_NEEDS_RESET comes with requests in flight", Outcome.Breaks, scene => scene.Lie(scene.Disk.AskForReset)),
+        new("M07", "DEVICE_NEEDS_RESET comes with requests in flight", Outcome.Breaks, scene => scene.Lie(scene.Disk.AskForReset))
+        { Requirements = "CORE-STATUS-4" },
         new("M08", "there are no queues", Outcome.Refused, scene => scene.Show(NumQueues, 0)),
         new("M09", "there are 65535 queues", Outcome.Works, scene => scene.Show(NumQueues, 0xFFFF)),
         new("M10", "the queue has no descriptors", Outcome.Refused, scene => scene.Show(QueueSize, 0)),
@@ -49,11 +51,15 @@ public static class RegisterFaults
         new("M17b", "the doorbells' multiplier is 6", Outcome.Refused, scene => scene.Function.Set32(scene.Function.NotifyCapability + 16, 6)),
         new("M17c", "the doorbells' multiplier is all ones", Outcome.Refused, scene =>
             scene.Function.Set32(scene.Function.NotifyCapability + 16, uint.MaxValue)),
-        new("M18", "the queue's vector can't be mapped", Outcome.Refused, scene => scene.Function.RefusesVector = _ => true) { NeedsMsix = true },
-        new("F01", "a modern device without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.Version1),
+        new("M18", "the queue's vector can't be mapped", Outcome.Refused, scene => scene.Function.RefusesVector = _ => true)
+        { NeedsMsix = true, Requirements = "PCI-MSIX-5 PCI-MSIX-6" },
+        new("F01", "a modern device without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.Version1)
+        { Requirements = "CORE-RSVD-2" },
         new("F02", "every feature is offered, but for those that change the device", Outcome.Works, scene =>
-            scene.Disk.OfferedFeatures = ulong.MaxValue & ~(FakeBlockDevice.ReadOnly | FakeBlockDevice.SegMax | FakeBlockDevice.SizeMax)),
-        new("F03", "only unknown features are offered", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 0xFFF0_0000_0000_0000),
+            scene.Disk.OfferedFeatures = ulong.MaxValue & ~(FakeBlockDevice.ReadOnly | FakeBlockDevice.SegMax | FakeBlockDevice.SizeMax))
+        { Requirements = "CORE-FEAT-4 CORE-FEAT-5 CORE-FEAT-8 CORE-RSVD-1 CORE-RSVD-10" },
+        new("F03", "only unknown features are offered", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 0xFFF0_0000_0000_0000)
+        { Requirements = "CORE-FEAT-7 CORE-INIT-5" },
         new("F05", "RING_PACKED without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 1ul << 34),
         new("F07", "ACCESS_PLATFORM has to be accepted", Outcome.Refused, scene =>
         {
@@ -71,7 +77,7 @@ public static class RegisterFaults
         {
             byte generation = 0;
             scene.Disk.OnReadGeneration = _ => generation++;
-        }),
+        }) { Requirements = "CORE-CONFIG-1 CORE-CONFIG-2" },
         new("G02", "the capacity is torn once, and the generation says so", Outcome.Works, scene =>
         {
             bool torn = false;
@@ -82,14 +88,14 @@ public static class RegisterFaults
                 torn |= first;
                 return first ? 0xDEAD_BEEF : value;
             };
-        }),
+        }) { Requirements = "CORE-CONFIG-1 CORE-CONFIG-2" },
         new("G04a", "the configuration ends within the capacity", Outcome.Refused, scene =>
             scene.Place(scene.Function.ConfigCapability, FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.ConfigOffset, 7)),
         new("G04b", "the configuration ends before seg_max, which is offered", Outcome.Refused, scene =>
         {
             scene.Disk.Limit(4, 0);
             scene.Place(scene.Function.ConfigCapability, FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.ConfigOffset, 12);
-        }),
+        }) { Requirements = "CORE-CONFIG-5" },
         new("G05", "the capacity is 0", Outcome.Empty, scene => scene.Disk.SetCapacity(0)),
         new("G06", "the capacity in bytes does not fit 64 bits", Outcome.Refused, scene => scene.Disk.SetCapacity(ulong.MaxValue)),
         new("R08", "firmware left the device running", Outcome.Works, scene => scene.Disk.LeaveRunning()),

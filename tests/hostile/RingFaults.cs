@@ -29,7 +29,7 @@ public static class RingFaults
         new("U12", "a used length is all ones", Outcome.Works, scene => scene.Queue.OnUsed = (id, _) => (id, uint.MaxValue)),
         new("U13", "a read was well, but nothing was written", Outcome.Fails, scene => scene.Queue.OnUsed = (id, _) => (id, 0)),
         new("U14", "a read was well, but a byte is missing", Outcome.Fails, scene =>
-            scene.Queue.OnUsed = (id, length) => (id, length > 1 ? length - 2 : 0)),
+            scene.Queue.OnUsed = (id, length) => (id, length > 1 ? length - 2 : 0)) { Requirements = "SPLIT-USED-1 SPLIT-USED-2" },
         new("U17", "the device rewrites the descriptor table", Outcome.Works, scene =>
         {
             scene.Disk.IsTamperingAllowed = true;
@@ -37,7 +37,8 @@ public static class RingFaults
         }),
         new("U18", "the device rewrites the available ring", Outcome.Works, scene => scene.WhileHeld(() =>
             scene.Machine.FakeDma.Raw(scene.Queue.DriverArea + 4, 2 * scene.Queue.Size).Fill(0xFF))),
-        new("U20", "the used flags are garbage", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.WriteUsedFlags(0xFFFE))),
+        new("U20", "the used flags are garbage", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.WriteUsedFlags(0xFFFE)))
+        { Requirements = "SPLIT-AVAILNOTIF-5" },
         new("U21a", "the available event is far ahead", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.WriteAvailableEvent(32767))),
         new("U21b", "the available event is far behind", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.WriteAvailableEvent(0x8000))),
         new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true))),
@@ -49,7 +50,8 @@ public static class RingFaults
         new("K03", "every request fails", Outcome.Fails, scene => scene.Disk.OnStatus = _ => 1),
         new("K04", "no request is known", Outcome.Fails, scene => scene.Disk.Knows = _ => false),
         new("K04b", "reads are not known", Outcome.Fails, scene => scene.Disk.Knows = type => type != ReadType),
-        new("I01", "interrupts with nothing behind them", Outcome.Works, scene => scene.WhileHeld(scene.Interrupt)),
+        new("I01", "interrupts with nothing behind them", Outcome.Works, scene => scene.WhileHeld(scene.Interrupt))
+        { Requirements = "SPLIT-USEDNOTIF-5" },
         new("I01b", "a pin with an ISR status of 0", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 0) { NeedsPin = true },
         new("I02", "a storm of interrupts", Outcome.Works, scene => scene.WhileHeld(() =>
         {

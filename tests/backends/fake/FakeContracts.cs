@@ -1,11 +1,46 @@
 // One subclass of each contract for each sort of fake machine.
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
 using Xunit.Abstractions;
 
 namespace VirtioSharp.Tests.Backends.Fake;
 
-/// <summary>A disk with a vector for each queue.</summary>
+/// <summary>A disk with a vector for each queue. The requirements are those that the strict fake checks in every one of the tests.</summary>
+[Trait("Requirement", "CORE-STATUS-1")]
+[Trait("Requirement", "CORE-STATUS-2")]
+[Trait("Requirement", "CORE-FEAT-1")]
+[Trait("Requirement", "CORE-FEAT-3")]
+[Trait("Requirement", "CORE-INIT-1")]
+[Trait("Requirement", "CORE-INIT-3")]
+[Trait("Requirement", "CORE-INIT-4")]
+[Trait("Requirement", "CORE-INIT-7")]
+[Trait("Requirement", "CORE-CLEANUP-1")]
+[Trait("Requirement", "SPLIT-FRAME-1")]
+[Trait("Requirement", "SPLIT-DESC-1")]
+[Trait("Requirement", "SPLIT-INDIRECT-1")]
+[Trait("Requirement", "SPLIT-INDIRECT-2")]
+[Trait("Requirement", "SPLIT-INDIRECT-3")]
+[Trait("Requirement", "SPLIT-INDIRECT-4")]
+[Trait("Requirement", "SPLIT-AVAIL-1")]
+[Trait("Requirement", "SPLIT-USEDNOTIF-3")]
+[Trait("Requirement", "SPLIT-AVAILNOTIF-1")]
+[Trait("Requirement", "SPLIT-AVAILNOTIF-6")]
+[Trait("Requirement", "PCI-LAYOUT-1")]
+[Trait("Requirement", "PCI-COMMON-1")]
+[Trait("Requirement", "PCI-COMMON-3")]
+[Trait("Requirement", "PCI-COMMON-4")]
+[Trait("Requirement", "PCI-COMMON-5")]
+[Trait("Requirement", "PCI-COMMON-6")]
+[Trait("Requirement", "PCI-MSIX-4")]
+[Trait("Requirement", "PCI-NOTIFY-1")]
+[Trait("Requirement", "PCI-NOTIFY-3")]
+[Trait("Requirement", "PCI-CAP-9")]
+[Trait("Requirement", "BLK-OP-2")]
+[Trait("Requirement", "BLK-OP-4")]
+[Trait("Requirement", "BLK-OP-5")]
+[Trait("Requirement", "BLK-OP-6")]
+[Trait("Requirement", "BLK-OP-8")]
 public sealed class FakeBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
 {
     /// <inheritdoc/>
@@ -27,6 +62,10 @@ public sealed class FakeBlockDeviceWithPinTests(ITestOutputHelper output) : Bloc
 }
 
 /// <summary>A disk without indirect descriptors and without EVENT_IDX.</summary>
+[Trait("Requirement", "SPLIT-USEDNOTIF-1")]
+[Trait("Requirement", "SPLIT-AVAILNOTIF-2")]
+[Trait("Requirement", "SPLIT-AVAILNOTIF-4")]
+[Trait("Requirement", "CORE-FEAT-6")]
 public sealed class FakePlainBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
 {
     /// <inheritdoc/>
@@ -42,6 +81,8 @@ public sealed class FakePollingBlockDeviceTests(ITestOutputHelper output) : Bloc
 }
 
 /// <summary>A console with a vector for each queue.</summary>
+[Trait("Requirement", "CONSOLE-OP-1")]
+[Trait("Requirement", "CONSOLE-OP-2")]
 public sealed class FakeConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
 {
     /// <inheritdoc/>
