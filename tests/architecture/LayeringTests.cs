@@ -90,7 +90,9 @@ public sealed partial class LayeringTests
     public void Drivers_never_import_the_kernel_or_the_tests()
     {
         IEnumerable<string> wrong = SourceTree.Read("drivers")
-            .SelectMany(file => file.Code().Where(line => Regex.IsMatch(line.Code, "VirtioSharp\\.(Kernel|Tests)")).Select(line => $"{file.Path}:{line.Number}"));
+            .SelectMany(file => file.Code()
+                .Where(line => Regex.IsMatch(line.Code, "VirtioSharp\\.(Kernel|Tests)"))
+                .Select(line => $"{file.Path}:{line.Number}"));
         Assert.Empty(wrong);
     }
 

@@ -25,7 +25,11 @@ internal static class HaltKernel
         byte[] image = new byte[4096];
         const uint Magic = 0x1BADB002;
         const uint Flags = 0x00010000;
-        uint[] header = [Magic, Flags, unchecked(0u - (Magic + Flags)), LoadAddress, LoadAddress, LoadAddress + 4096, LoadAddress + 4096, LoadAddress + HeaderLength];
+        uint[] header =
+        [
+            Magic, Flags, unchecked(0u - (Magic + Flags)), LoadAddress, LoadAddress, LoadAddress + 4096, LoadAddress + 4096,
+            LoadAddress + HeaderLength,
+        ];
         for (int i = 0; i < header.Length; i++)
         {
             BinaryPrimitives.WriteUInt32LittleEndian(image.AsSpan(i * 4), header[i]);
