@@ -1,9 +1,33 @@
 // The contracts on QEMU's own devices.
+using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Tests.Contracts;
 using Xunit;
 using Xunit.Abstractions;
 
 namespace VirtioSharp.Tests.Backends.Qtest;
+
+/// <summary>A PC of QEMU with a disk.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestPciHostTests : PciHostContract
+{
+    /// <inheritdoc/>
+    protected override PciHostBackend Open() => new Backend();
+
+    private sealed class Backend : PciHostBackend
+    {
+        private readonly QtestMachine _machine = new(
+            QtestBinding.NewFolder(), "-blockdev", "driver=null-co,node-name=null,size=1048576", "-device", "virtio-blk-pci,drive=null,disable-legacy=on");
+
+        public override PciHost Host => _machine;
+
+        public override PciAddress EmptySlot => new(0, 0, 30, 0);
+
+        public override ulong RamAddress => 0x0010_0000;
+
+        public override void Dispose() => _machine.Dispose();
+    }
+}
 
 /// <summary>QEMU's disk as it comes.</summary>
 [Trait("Needs", "qemu")]

@@ -17,6 +17,8 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
     private const ulong MessageStart = 8 << 20;
     private const ulong DmaStart = 16 << 20;
     private const ulong DmaEnd = 56 << 20;
+    private const ulong RamEnd = 64 << 20;
+    private const ulong PhysicalEnd = 1ul << 40;
 
     private readonly QtestProcess _process;
     private readonly List<InterruptHandler?> _handlers = [];
@@ -87,15 +89,17 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
     /// <inheritdoc/>
     public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)
     {
-        region = new QtestIoRegion(_process, address, length, "read", "write");
-        return true;
+        bool fits = length != 0 && address + length >= address && address + length <= PhysicalEnd && address >= RamEnd;
+        region = fits ? new QtestIoRegion(_process, address, length, "read", "write") : null;
+        return fits;
     }
 
     /// <inheritdoc/>
     public override bool TryMapPorts(ulong address, ulong length, out IoRegion? region)
     {
-        region = new QtestIoRegion(_process, address, length, "in", "out");
-        return true;
+        bool fits = length != 0 && address < 0x10000 && length <= 0x10000 - address;
+        region = fits ? new QtestIoRegion(_process, address, length, "in", "out") : null;
+        return fits;
     }
 
     /// <inheritdoc/>
