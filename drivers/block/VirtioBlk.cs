@@ -32,7 +32,8 @@ public sealed unsafe class VirtioBlk : BlockDevice
     private BlockRequest? _lastWaiting;
     private ulong _lookAt = ulong.MaxValue;
     private ulong _lastProgress;
-    private ulong _completedAtLook;
+    private ulong _partsDone;
+    private ulong _partsDoneAtLook;
     private bool _toldSinceLook;
     private IoStatus _failure;
 
@@ -85,7 +86,7 @@ public sealed unsafe class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override int MaxInFlight => _queue.Size / 3;
 
-    /// <summary>After how many nanoseconds without any completion the device is given up.</summary>
+    /// <summary>After how many nanoseconds in which no part of any request was done the device is given up.</summary>
     public ulong RequestTimeout { get; set; } = DefaultTimeout;
 
     /// <summary>How many requests were completed.</summary>
@@ -168,10 +169,15 @@ public sealed unsafe class VirtioBlk : BlockDevice
         bool any = false;
         do
         {
-            while (_queue.TryTakeUsed(out ushort slot, out uint written))
+            // A completion may remove the disk; the queue is gone then.
+            while (_failure == IoStatus.Ok && _queue.TryTakeUsed(out ushort slot, out uint written))
             {
                 any = true;
                 EndPart(slot, StatusOf(slot, written));
+            }
+            if (_failure != IoStatus.Ok)
+            {
+                return;
             }
             if (_queue.IsBroken)
             {
@@ -183,6 +189,10 @@ public sealed unsafe class VirtioBlk : BlockDevice
                 return;
             }
             IssueWaiting();
+            if (_failure != IoStatus.Ok)
+            {
+                return;
+            }
             _queue.Kick();
         }
         while (!_queue.TryEnableInterrupts());
@@ -208,7 +218,7 @@ public sealed unsafe class VirtioBlk : BlockDevice
             _toldSinceLook = false;
             return;
         }
-        if (Completed != _completedAtLook)
+        if (_partsDone != _partsDoneAtLook)
         {
             _lastProgress = now;
             _toldSinceLook = false;
@@ -225,7 +235,7 @@ public sealed unsafe class VirtioBlk : BlockDevice
             _queue.KickAgain();
             LostDoorbells++;
         }
-        _completedAtLook = Completed;
+        _partsDoneAtLook = _partsDone;
         _lookAt = now + LookAgainInterval;
     }
 
@@ -402,6 +412,7 @@ public sealed unsafe class VirtioBlk : BlockDevice
         BlockRequest request = slot.Request!;
         slot.Request = null;
         _freeSlots[_freeCount++] = number;
+        _partsDone++;
         if (request.PartStatus == IoStatus.Ok)
         {
             request.PartStatus = status;

@@ -104,6 +104,50 @@ public sealed class VirtioBlkTests : IDisposable
         Assert.All(requests, request => Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions)));
     }
 
+    [Fact]
+    public void A_slow_disk_that_goes_on_with_the_parts_of_one_long_request_is_not_given_up()
+    {
+        _device.Limit(segMax: 1, sizeMax: 512);
+        _device.HoldsBack = true;
+        TestRequest request = Submit(BlockOperation.Read, 0, 6);
+        Disk.Kick();
+        for (int i = 0; i < 6; i++)
+        {
+            ulong next = _machine.Clock.Now + Disk.RequestTimeout * 2 / 3;
+            RunUntil(() => _machine.Clock.Now >= next, next + Second);
+            _device.Complete(0);
+        }
+        Disk.Poll();
+        Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_disk_removed_by_a_completion_ends_the_other_requests_once(bool othersAreUsed)
+    {
+        _device.HoldsBack = true;
+        TestRequest first = new() { Then = _ => Disk.Remove() };
+        first.Prepare(BlockOperation.Read, 0, Allocate(512));
+        Assert.Equal(IoStatus.Ok, Disk.Submit(first));
+        TestRequest[] others = [.. Enumerable.Range(1, 4).Select(i => Submit(BlockOperation.Read, (ulong)i, 1))];
+        Disk.Kick();
+        _machine.Run();
+        if (othersAreUsed)
+        {
+            _device.CompleteAll();
+        }
+        else
+        {
+            _device.Complete(0);
+        }
+        Disk.Poll();
+        Assert.Equal((IoStatus.Ok, 1), (first.Status, first.Completions));
+        Assert.All(others, request => Assert.Equal((IoStatus.Removed, 1), (request.Status, request.Completions)));
+        Assert.Equal(0, _device.Status);
+        Assert.Equal(IoStatus.Removed, Disk.Submit(first));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

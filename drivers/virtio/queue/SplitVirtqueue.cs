@@ -383,6 +383,7 @@ public sealed unsafe class SplitVirtqueue : Virtqueue
     {
         Contract.Require(_inFlight == 0, "a queue was freed while buffers were in flight");
         _broken = true;
+        _seen = _taken; // nothing of the ring is looked at any more
         _dma.Unshare(_memory, DmaDirection.Both);
         _dma.Free(_memory);
         if (_indirect)
