@@ -84,6 +84,11 @@ public static class ConfigSpaceFaults
         new("L19", "an MSI-X table in a BAR that does not exist", Outcome.Works, scene =>
             scene.Function.Set32(scene.Function.Msix!.Capability + 4, 7)) { NeedsMsix = true },
         new("L21", "a shared memory of 64 bits", Outcome.Works, scene => scene.Function.AddVirtioCapability(8, 4, 0, 64, new byte[8])),
+        new("L22", "the list of capabilities is there for the first look only", Outcome.Works, scene =>
+        {
+            int looks = 0;
+            scene.Function.OnConfigRead = (offset, _, value) => offset == PciRegisters.CapabilitiesPointer && looks++ > 0 ? 0 : value;
+        }),
         new("B01", "the BAR has no size", Outcome.Refused, scene =>
         {
             scene.Function.Allow(RegisterBar, 4, 0);

@@ -138,6 +138,57 @@ public sealed class HostileDeviceTests
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void C13_a_function_that_vanishes_at_any_access_to_config_space_is_survived(bool withMsix)
+    {
+        bool untouched = false;
+        for (int n = 1; !untouched; n++)
+        {
+            FaultScene scene = new(withMsix);
+            int accesses = 0;
+            scene.Function.OnConfigRead = (_, _, value) => Count() ? uint.MaxValue : value;
+            scene.Function.OnConfigWrite = (_, _, _) => Count();
+            DeviceTable devices = FakeBinding.Attach(scene.Machine, out _);
+            untouched = accesses < n;
+            Assert.Equal(untouched, devices.Count == 1 && scene.Function.IsPresent);
+            if (devices.Count == 1)
+            {
+                devices[0].Remove();
+            }
+            Assert.Equal(0, scene.Machine.HandlerCount);
+            scene.Machine.Dispose();
+
+            bool Count()
+            {
+                if (++accesses == n)
+                {
+                    scene.Machine.Pull(scene.Function);
+                }
+                return accesses >= n;
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void I04_after_the_driver_has_ended_no_interrupt_reaches_it(bool withMsix)
+    {
+        FaultScene scene = new(withMsix);
+        FakeBinding.Attach(scene.Machine, out _)[0].Remove();
+        int before = scene.Machine.Interrupts;
+        for (ushort vector = 0; vector < 4; vector++)
+        {
+            scene.Function.RaiseQueue(vector);
+            scene.Function.RaiseConfig();
+        }
+        Assert.Equal(before, scene.Machine.Interrupts);
+        scene.Machine.AssertNothingLeaked();
+        scene.Machine.Dispose();
+    }
+
     private static void ExpectNoDevice(FaultCase fault, FaultScene scene, DeviceTable devices, ProbeResult result, int found)
     {
         Assert.Equal(0, devices.Count);

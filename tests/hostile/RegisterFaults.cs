@@ -70,6 +70,11 @@ public static class RegisterFaults
         new("F10b", "size_max is 0", Outcome.Refused, scene => scene.Disk.OfferedFeatures |= FakeBlockDevice.SizeMax),
         new("F10c", "size_max is 1", Outcome.Refused, scene => scene.Disk.Limit(0, 1)),
         new("F10d", "seg_max is all ones", Outcome.Works, scene => scene.Disk.Limit(uint.MaxValue, uint.MaxValue)),
+        new("F11", "the device acts on EVENT_IDX, which was not agreed on", Outcome.Works, scene =>
+        {
+            scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.EventIndex;
+            scene.WhileHeld(() => scene.Queue.WriteAvailableEvent(0x7777));
+        }),
         new("F13a", "the block size is 0", Outcome.Works, scene => scene.Disk.SetBlockSize(0)),
         new("F13b", "the block size is 3", Outcome.Works, scene => scene.Disk.SetBlockSize(3)),
         new("F13c", "the block size is 2 GiB", Outcome.Works, scene => scene.Disk.SetBlockSize(1u << 31)),
@@ -98,6 +103,13 @@ public static class RegisterFaults
         }) { Requirements = "CORE-CONFIG-5" },
         new("G05", "the capacity is 0", Outcome.Empty, scene => scene.Disk.SetCapacity(0)),
         new("G06", "the capacity in bytes does not fit 64 bits", Outcome.Refused, scene => scene.Disk.SetCapacity(ulong.MaxValue)),
+        new("G08", "a storm of configuration interrupts without a change", Outcome.Works, scene => scene.WhileHeld(() =>
+        {
+            for (int i = 0; i < 1000; i++)
+            {
+                scene.Disk.ChangeConfig(_ => { });
+            }
+        })),
         new("R08", "firmware left the device running", Outcome.Works, scene => scene.Disk.LeaveRunning()),
     ];
 }

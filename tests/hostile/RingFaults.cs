@@ -65,6 +65,31 @@ public static class RingFaults
         new("I06", "both bits of the ISR status are always set", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 3) { NeedsPin = true },
         new("I07", "the ISR status is all ones", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 0xFF) { NeedsPin = true },
         new("I09", "a configuration interrupt without a change", Outcome.Works, scene => scene.WhileHeld(scene.Function.RaiseConfig)),
+        new("I03", "an interrupt comes before DRIVER_OK", Outcome.Works, scene => scene.Function.OnReadCommon = (_, _, value) =>
+        {
+            if (scene.Queue.IsEnabled && scene.Disk.Status == 11)
+            {
+                scene.Interrupt();
+            }
+            return value;
+        }),
+        new("I08", "interrupts of another device on the same pin", Outcome.Works, scene => scene.WhileHeld(() =>
+        {
+            for (int i = 0; i < 10; i++)
+            {
+                scene.Function.RaiseQueue(scene.Queue.Vector, isr: 0);
+            }
+        })) { NeedsPin = true },
+        new("I10", "the interrupt comes before the used index, and none afterwards", Outcome.Works, scene => scene.WhileHeld(() =>
+        {
+            scene.Interrupt();
+            scene.Queue.LoseSignals = int.MaxValue;
+        })),
+        new("I11", "the interrupt comes on another vector", Outcome.Works, scene => scene.WhileHeld(() =>
+        {
+            scene.Queue.LoseSignals = int.MaxValue;
+            scene.Function.RaiseQueue(3);
+        })) { NeedsMsix = true },
         new("I12", "the machine has no message left", Outcome.Refused, scene => scene.Machine.MessagesLeft = 0) { NeedsMsix = true },
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
             () => scene.Machine.Pull(scene.Function), letGo: false)) { MayLeak = true },
