@@ -14,6 +14,9 @@ internal sealed unsafe class Acpi
     private const uint ConfigSpaces = 0x4746434D;
     private const uint FixedDescription = 0x50434146;
     private const uint ConfigBaseName = 0x4142435F; // _CBA
+    private const uint FirstLinkName = 0x30495347; // GSI0
+    private const uint InterruptDescriptor = 0x000689; // extended interrupt descriptor, of 6 bytes
+    private const uint LinkLength = 96;
     private const uint MemoryDescriptor = 0x00001787; // DWORD address space descriptor, of 23 bytes, memory
 
     private readonly PageTables _pages;
@@ -48,6 +51,9 @@ internal sealed unsafe class Acpi
 
     /// <summary>The first address behind the room for BARs.</summary>
     internal ulong BarWindowEnd { get; private set; }
+
+    /// <summary>The first of four global interrupts that the pins of bus 0 are wired to in turn; 0 when that is not known.</summary>
+    internal uint FirstLink { get; private set; }
 
     /// <summary>Reads the tables from <paramref name="root"/>, or from where the BIOS leaves them when it is 0.</summary>
     internal static Acpi Read(ulong root, PageTables pages)
@@ -208,9 +214,30 @@ internal sealed unsafe class Acpi
                     ConfigSpaceLastBus = 255;
                     BarWindowStart = start;
                     BarWindowEnd = (ulong)start + size;
+                    FirstLink = FindFirstLink(table, end);
                     return;
                 }
             }
         }
+    }
+
+    /// <summary>The interrupt of the link device GSI0: the first extended interrupt descriptor behind its name (ACPI 6.4.3.6).</summary>
+    private static uint FindFirstLink(byte* table, uint end)
+    {
+        for (uint i = HeaderLength; i + LinkLength <= end; i++)
+        {
+            if (*(uint*)(table + i) != FirstLinkName)
+            {
+                continue;
+            }
+            for (uint j = i + 4; j + 9 <= i + LinkLength; j++)
+            {
+                if ((*(uint*)(table + j) & 0xFFFFFF) == InterruptDescriptor && table[j + 4] == 1)
+                {
+                    return *(uint*)(table + j + 5);
+                }
+            }
+        }
+        return 0;
     }
 }

@@ -14,6 +14,7 @@ internal sealed unsafe class BareMachine : PciHost
     private const ushort AddressPort = 0xCF8;
     private const ushort DataPort = 0xCFC;
     private const ushort InterruptLine = 0x3C;
+    private const ushort InterruptPin = 0x3D;
 
     private readonly PageTables _pages;
     private readonly BareDmaSpace _dma;
@@ -194,15 +195,34 @@ internal sealed unsafe class BareMachine : PciHost
     public override void ReleaseMessage(in MsiMessage message) => Interrupts.ReleaseEdge((byte)message.Data);
 
     /// <inheritdoc/>
-    public override bool TryAttachPin(PciAddress function, InterruptHandler handler)
-    {
-        byte line = ReadConfig8(function, InterruptLine);
-        return line is not 0 and < 240 && Interrupts.TryAttachLevel(Acpi.GlobalInterrupt(line), handler);
-    }
+    public override bool TryAttachPin(PciAddress function, InterruptHandler handler) =>
+        TryFindPin(function, out uint interrupt) && Interrupts.TryAttachLevel(interrupt, handler);
 
     /// <inheritdoc/>
-    public override void DetachPin(PciAddress function, InterruptHandler handler) =>
-        Interrupts.DetachLevel(Acpi.GlobalInterrupt(ReadConfig8(function, InterruptLine)), handler);
+    public override void DetachPin(PciAddress function, InterruptHandler handler)
+    {
+        if (TryFindPin(function, out uint interrupt))
+        {
+            Interrupts.DetachLevel(interrupt, handler);
+        }
+    }
+
+    /// <summary>
+    /// Where a function's pin arrives: at the line that firmware wrote; without firmware at the links of the host bridge, one after the
+    /// other by device and pin, as the _PRT of QEMU's generic bridge spells it out.
+    /// </summary>
+    private bool TryFindPin(PciAddress function, out uint interrupt)
+    {
+        byte line = ReadConfig8(function, InterruptLine);
+        byte pin = ReadConfig8(function, InterruptPin);
+        if (Acpi.FirstLink != 0)
+        {
+            interrupt = Acpi.FirstLink + (uint)(function.Device + pin - 1) % 4;
+            return function.Bus == 0 && pin is >= 1 and <= 4;
+        }
+        interrupt = Acpi.GlobalInterrupt(line);
+        return line is not 0 and < 240;
+    }
 
     private static bool Overlaps(ulong start, ulong end, ulong other, ulong length) => length != 0 && start < other + length && other < end;
 

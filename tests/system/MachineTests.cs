@@ -56,6 +56,7 @@ public sealed class MachineTests
     [Theory]
     [InlineData("pc")]
     [InlineData("q35")]
+    [InlineData("microvm,pcie=on")]
     public void Devices_that_share_interrupt_pins_are_all_served(string machine)
     {
         using DiskImages images = new();
