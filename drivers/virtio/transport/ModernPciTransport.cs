@@ -59,7 +59,8 @@ public sealed class ModernPciTransport : VirtioTransport
         }
         VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
         ulong multiplier = found.NotifyMultiplier;
-        string missing = !found.Common.IsValid ? "no usable capability for the common configuration"
+        string missing = !found.HasAny && IsTransitional(function) ? "a device with the legacy interface only, which is not supported yet"
+            : !found.Common.IsValid ? "no usable capability for the common configuration"
             : !found.Notify.IsValid ? "no usable capability for notifications"
             : !found.Isr.IsValid ? "no usable capability for the interrupt status"
             : multiplier != 0 && (multiplier == 1 || (multiplier & (multiplier - 1)) != 0) ? "a notify_off_multiplier that is no even power of two"
@@ -184,6 +185,8 @@ public sealed class ModernPciTransport : VirtioTransport
 
     /// <inheritdoc/>
     public override void Disable() => _function.Disable();
+
+    private static bool IsTransitional(PciFunction function) => function.ReadConfig16(PciRegisters.DeviceId) < VirtioPciRegisters.FirstModernId;
 
     private void Select(ushort queue) => _common.Write16(VirtioPciRegisters.QueueSelect, queue);
 

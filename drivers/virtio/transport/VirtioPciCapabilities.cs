@@ -19,6 +19,9 @@ internal struct VirtioPciCapabilities
     internal IoWindow Device;
     internal uint NotifyMultiplier;
 
+    /// <summary>True when there was any vendor capability: a device without one has the legacy interface only.</summary>
+    internal bool HasAny;
+
     /// <summary>True when a PCI configuration access capability was seen (4.1.4.9).</summary>
     internal bool HasPciAccess;
 
@@ -31,6 +34,7 @@ internal struct VirtioPciCapabilities
         {
             if (walk.Id == PciRegisters.CapabilityVendor && walk.Fits(VirtioPciRegisters.CapabilityLength))
             {
+                found.HasAny = true;
                 found.Consider(function, walk);
             }
         }
