@@ -23,7 +23,7 @@ public sealed class BootOptions
     /// <summary>What is wrong with the line; empty when nothing is.</summary>
     public string Error { get; private set; } = "";
 
-    /// <summary>An option nobody knows; empty when there is none.</summary>
+    /// <summary>The options nobody knows, apart by blanks; empty when there are none.</summary>
     public string Unknown { get; private set; } = "";
 
     /// <summary>Reads a command line.</summary>
@@ -53,7 +53,7 @@ public sealed class BootOptions
                 options.Error = "a quote is never closed: write run=\"command; command\"";
                 return options;
             }
-            options.Take(line.Substring(start, position - start));
+            options.Take(Unquote(line.Substring(start, position - start)));
         }
         return options;
     }
@@ -62,7 +62,7 @@ public sealed class BootOptions
     {
         int equals = word.IndexOf('=');
         string name = equals < 0 ? word : word.Substring(0, equals);
-        string value = equals < 0 ? "" : Unquote(word.Substring(equals + 1));
+        string value = equals < 0 ? "" : word.Substring(equals + 1);
         switch (name)
         {
             case "run":
@@ -78,9 +78,10 @@ public sealed class BootOptions
                 break;
             case "bench-writes":
                 BenchmarkWrites = value == "yes";
+                Error = value is "yes" or "no" ? Error : "bench-writes= takes yes or no";
                 break;
             default:
-                Unknown = word;
+                Unknown = Unknown.Length == 0 ? word : Unknown + " " + word;
                 break;
         }
     }

@@ -50,7 +50,7 @@ internal sealed class DiskCommands
             case "sha256":
                 return await HashAsync(disk, output);
             case "parts":
-                return await PartitionsAsync(disk, output);
+                return await PartitionListing.RunAsync(disk, output);
             default:
                 output.Write("disk does not know ").Write(verb).Write("; help lists what it does\n");
                 return false;
@@ -197,35 +197,6 @@ internal sealed class DiskCommands
         }
         disk.Dma.Free(buffer);
         return status == IoStatus.Ok || Report(status, "id", output);
-    }
-
-    private static async ValueTask<bool> PartitionsAsync(BlockDevice disk, Terminal output)
-    {
-        if (!TryBuffer(disk, disk.BlockSize, output, out DmaBuffer buffer))
-        {
-            return false;
-        }
-        IoStatus status = await disk.ReadAsync(0, buffer);
-        bool good = status == IoStatus.Ok ? WritePartitions(disk, buffer, output) : Report(status, "read", output);
-        disk.Dma.Free(buffer);
-        return good;
-    }
-
-    private static bool WritePartitions(BlockDevice disk, in DmaBuffer buffer, Terminal output)
-    {
-        Partition[] found = new Partition[Partitions.MaxCount];
-        string wrong = Partitions.Read(buffer.Span, disk.SectorCount, found, out int count);
-        if (wrong.Length != 0)
-        {
-            output.Write(disk.Name).Write(": ").Write(wrong).EndLine();
-            return false;
-        }
-        for (int i = 0; i < count; i++)
-        {
-            output.Write(disk.Name).Write("p").Write((ulong)found[i].Number).Write(": sectors ").Write(found[i].First).Write(" to ")
-                .Write(found[i].First + found[i].Count - 1).Write(", type ").WriteHex(found[i].Type, 2).Write(" ").Write(Partitions.NameOf(found[i].Type)).EndLine();
-        }
-        return true;
     }
 
     /// <summary>Reads ahead with several requests in flight and hashes in order.</summary>

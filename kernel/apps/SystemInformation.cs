@@ -51,13 +51,47 @@ public sealed class SystemInformation
         return null;
     }
 
-    /// <summary>A line for each PCI function.</summary>
+    /// <summary>A line for each PCI function, and below it its BARs and capabilities.</summary>
     public void WriteFunctions(Terminal output)
     {
         for (int i = 0; i < Scan.Count; i++)
         {
             WriteFunction(output, Scan[i]);
+            WriteBars(output, Scan[i]);
+            WriteCapabilities(output, Scan[i]);
         }
+    }
+
+    private static void WriteBars(Terminal output, PciFunction function)
+    {
+        for (int i = 0; i < 6; i++)
+        {
+            if (function.TryGetBar(i, out PciBar bar))
+            {
+                output.Write("  bar ").Write((ulong)i).Write(bar.IsPorts ? ": ports at 0x" : ": memory at 0x").WriteHex(bar.Address)
+                    .Write(", ").Write(bar.Length).Write(" bytes").Write(bar.Is64Bit ? ", 64-bit" : "").Write(bar.IsPrefetchable ? ", prefetchable\n" : "\n");
+            }
+        }
+    }
+
+    private static void WriteCapabilities(Terminal output, PciFunction function)
+    {
+        bool any = false;
+        PciCapabilities walk = new(function);
+        while (walk.MoveNext())
+        {
+            output.Write(any ? " " : "  capabilities ").WriteHex(walk.Id, 2).Write("@").WriteHex(walk.Offset, 2).Write(walk.Id switch
+            {
+                0x01 => "(power)",
+                PciRegisters.CapabilityMsi => "(MSI)",
+                PciRegisters.CapabilityVendor => "(vendor)",
+                0x10 => "(PCI Express)",
+                PciRegisters.CapabilityMsix => "(MSI-X)",
+                _ => "",
+            });
+            any = true;
+        }
+        output.Write(any ? "\n" : "");
     }
 
     internal static void WriteAddress(Terminal output, PciAddress address) => output

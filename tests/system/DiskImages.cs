@@ -37,6 +37,15 @@ public sealed class DiskImages : IDisposable
         return PathOf(name);
     }
 
+    /// <summary>A disk of 16 MiB with a GUID partition table and two partitions, made by sfdisk.</summary>
+    public string WithGuidTable(string name)
+    {
+        File.WriteAllBytes(PathOf(name), new byte[16 << 20]);
+        File.WriteAllText(PathOf("script"), "label: gpt\nstart=2048,size=8192,type=uefi,name=\"boot here\"\nstart=10240,size=4096,type=linux\n");
+        Run("sh", "-c", $"PATH=$PATH:/usr/sbin:/sbin sfdisk --quiet '{PathOf(name)}' < '{PathOf("script")}'");
+        return PathOf(name);
+    }
+
     /// <summary>The hash of an image, as the kernel prints it.</summary>
     public static string Hash(string path) => Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(path)));
 

@@ -83,9 +83,18 @@ public sealed class DiskTests : IDisposable
         string disk = _images.Demo("demo.img");
         KernelResult result = KernelRun.Boot("q35", "run=\"disk parts; disk sha256\"", KernelRun.Disk(disk));
         Assert.True(result.ExitCode == 33, result.Serial);
-        Assert.Equal("disk0p1: sectors 2048 to 63487, type 06 FAT16", result.Lines[^3]);
+        Assert.Equal("disk0p1: sectors 2048 to 63487, type 06 FAT16, label DEMO", result.Lines[^3]);
         Assert.Equal("disk0p2: sectors 63488 to 65535, type 83 Linux", result.Lines[^2]);
         Assert.Equal(DiskImages.Hash(disk) + "  disk0", result.Lines[^1]);
+    }
+
+    [Fact]
+    public void A_disk_with_a_GUID_table_shows_its_partitions()
+    {
+        KernelResult result = KernelRun.Boot("q35", "run=\"disk parts\"", KernelRun.Disk(_images.WithGuidTable("disk.img")));
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Equal("disk0p1: sectors 2048 to 10239, EFI system, name boot here", result.Lines[^2]);
+        Assert.Equal("disk0p2: sectors 10240 to 14335, Linux", result.Lines[^1]);
     }
 
     [Fact]
