@@ -14,6 +14,7 @@ public sealed class VirtioConsole : ConsolePort
     private const int MaxBuffers = 8;
     private const uint BufferLength = 4096;
     private const ulong LookAgainInterval = 10_000_000;
+    private const ulong IdleInterval = 200_000_000;
 
     private readonly VirtioDevice _virtio;
     private readonly Virtqueue _receive;
@@ -90,6 +91,7 @@ public sealed class VirtioConsole : ConsolePort
             Lend((ushort)i);
         }
         _receive.Kick();
+        _lookAt = _virtio.Transport.Clock.Now + IdleInterval;
     }
 
     /// <inheritdoc/>
@@ -103,9 +105,9 @@ public sealed class VirtioConsole : ConsolePort
             bytes.Slice((int)taken, (int)count).CopyTo(TransmitBuffer(_filling).Span.Slice((int)_fillLength));
             _fillLength += count;
             taken += count;
-            if (_fillLength == BufferLength || _sendingCount == 0)
+            if ((_fillLength == BufferLength || _sendingCount == 0) && !TrySend())
             {
-                Send();
+                break;
             }
         }
         _transmit.Kick();
@@ -177,8 +179,14 @@ public sealed class VirtioConsole : ConsolePort
             return;
         }
         Poll();
-        if (_sendingCount == 0 || _failed)
+        if (_failed)
         {
+            return;
+        }
+        if (_sendingCount == 0)
+        {
+            // Should the interrupt of something received get lost, none would follow with EVENT_IDX: it was looked for above.
+            _lookAt = now + IdleInterval;
             return;
         }
         if (_sent == _sentAtLook)
@@ -204,21 +212,22 @@ public sealed class VirtioConsole : ConsolePort
         _receive.TryAdd(default, _one, buffer);
     }
 
-    private void Send()
+    private bool TrySend()
     {
         _one[0] = TransmitBuffer(_filling).Slice(0, _fillLength);
         if (!_transmit.TryAdd(_one, default, (ushort)_filling))
         {
-            return;
+            return false;
         }
         _sending[_filling] = true;
         _sendingCount++;
         _filling = (_filling + 1) % _transmitCount;
         _fillLength = 0;
-        if (_lookAt == ulong.MaxValue)
+        if (_sendingCount == 1)
         {
-            _lookAt = _virtio.Transport.Clock.Now + LookAgainInterval;
+            _lookAt = Math.Min(_lookAt, _virtio.Transport.Clock.Now + LookAgainInterval);
         }
+        return true;
     }
 
     private bool PollReceive()
@@ -259,7 +268,7 @@ public sealed class VirtioConsole : ConsolePort
         while (!_transmit.TryEnableInterrupts());
         if (any && _fillLength != 0 && _sendingCount == 0)
         {
-            Send();
+            TrySend();
             _transmit.Kick();
         }
         return any;

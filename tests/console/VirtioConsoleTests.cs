@@ -1,0 +1,104 @@
+// The console driver: what its contract does not say.
+using System.Text;
+using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Backends.Fake;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Console;
+using Xunit;
+
+namespace VirtioSharp.Tests.Console;
+
+/// <summary><see cref="VirtioConsole"/> on the fake machine.</summary>
+public sealed class VirtioConsoleTests : IDisposable
+{
+    private const ulong Second = 1_000_000_000;
+
+    private readonly FakeMachine _machine = new();
+    private readonly FakeConsoleDevice _device = new();
+    private readonly VirtioConsole _console;
+
+    public VirtioConsoleTests()
+    {
+        _machine.Plug(_device);
+        _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Input_whose_interrupt_got_lost_is_found_within_a_second(int lost)
+    {
+        _device.Queues[0].LoseSignals = lost;
+        _device.Type("x"u8);
+        ulong end = _machine.Clock.Now + Second;
+        byte[] into = new byte[8];
+        while (_console.Read(into) == 0)
+        {
+            SleepAsTheRunLoopDoes();
+            Assert.True(_machine.Clock.Now < end, "the input was never found");
+        }
+        Assert.Equal((byte)'x', into[0]);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Output_whose_doorbell_or_interrupt_got_lost_goes_on_within_a_tenth_of_a_second(bool doorbell)
+    {
+        _device.Queues[1].LoseNotifications = doorbell ? 1 : 0;
+        _device.Queues[1].LoseSignals = doorbell ? 0 : 1;
+        byte[] text = Encoding.ASCII.GetBytes(new string('a', 5000) + new string('b', 5000));
+        ulong end = _machine.Clock.Now + Second / 10;
+        Assert.Equal((uint)text.Length, _console.Write(text));
+        while (_console.HasUnsent)
+        {
+            SleepAsTheRunLoopDoes();
+            Assert.True(_machine.Clock.Now < end, "the output never ends");
+        }
+        Assert.Equal(text, _device.Output);
+        Assert.Equal(doorbell ? 1ul : 0, _console.LostDoorbells);
+    }
+
+    [Fact]
+    public void An_idle_console_is_looked_at_a_few_times_a_second_and_no_more()
+    {
+        ulong end = _machine.Clock.Now + 10 * Second;
+        int wakes = 0;
+        while (_machine.Clock.Now < end)
+        {
+            SleepAsTheRunLoopDoes();
+            wakes++;
+        }
+        Assert.InRange(wakes, 10, 100);
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            _console.Remove();
+            _machine.Violations.AssertEmpty();
+            _machine.AssertNothingLeaked();
+        }
+        finally
+        {
+            _machine.Dispose();
+        }
+    }
+
+    private void SleepAsTheRunLoopDoes()
+    {
+        _machine.Clock.WaitForInterrupt(_console.NextDeadline);
+        ulong now = _machine.Clock.Now;
+        if (_console.NextDeadline <= now)
+        {
+            _console.OnDeadline(now);
+        }
+        else
+        {
+            _console.Poll();
+        }
+    }
+}
