@@ -10,6 +10,8 @@ namespace VirtioSharp.Kernel.Apps;
 /// <summary>Runs commands by name. A command answers true when it did what was asked; otherwise it has said why not.</summary>
 public sealed class Commands
 {
+    private const int ConsoleTries = 5000;
+
     private readonly SystemInformation _system;
     private readonly DiskCommands _disks;
     private readonly BootOptions _options;
@@ -109,16 +111,18 @@ public sealed class Commands
                 bytes[j] = (byte)words[i][j];
             }
             bytes[words[i].Length] = (byte)(i + 1 < words.Length ? ' ' : '\n');
-            int sent = 0;
-            while (sent < bytes.Length && !port.IsFailed)
+            int sent = (int)port.Write(bytes);
+            for (int tries = 0; sent < bytes.Length && tries < ConsoleTries && !port.IsFailed; tries++)
             {
+                await _system.Loop.After(1_000_000);
                 sent += (int)port.Write(new ReadOnlySpan<byte>(bytes, sent, bytes.Length - sent));
-                if (sent < bytes.Length)
-                {
-                    await _system.Loop.After(1_000_000);
-                }
+            }
+            if (sent < bytes.Length)
+            {
+                output.Write("the console does not take the text: is anybody reading at the other end?\n");
+                return false;
             }
         }
-        return !port.IsFailed;
+        return true;
     }
 }

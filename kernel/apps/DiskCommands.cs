@@ -121,7 +121,11 @@ internal sealed class DiskCommands
         IoStatus status = await disk.ReadAsync(sector, buffer);
         if (status == IoStatus.Ok)
         {
-            Dump(buffer, sector * BlockDevice.SectorSize, output);
+            for (uint shown = 0; shown < buffer.Length; shown += BlockDevice.SectorSize)
+            {
+                Dump(buffer.Slice(shown, BlockDevice.SectorSize), sector * BlockDevice.SectorSize + shown, output);
+                await output.FlushAsync();
+            }
         }
         disk.Dma.Free(buffer);
         return status == IoStatus.Ok || Report(status, "read", output);

@@ -34,6 +34,7 @@ public sealed class LineEditor
         _browsed = _historyCount;
         while (true)
         {
+            await output.FlushAsync();
             int key = await _seat.Input.ReadByteAsync();
             if (key < 0)
             {

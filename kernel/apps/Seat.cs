@@ -1,4 +1,6 @@
 // Where a shell reads and writes: the serial line or a virtio console.
+using System.Runtime.CompilerServices;
+using System.Threading.Tasks;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
@@ -22,42 +24,101 @@ public sealed class Seat
     public Terminal Output { get; }
 }
 
-/// <summary>A virtio console as a terminal. Output that the device has no room for waits here, and nothing of it is lost.</summary>
+/// <summary>
+/// A virtio console as a terminal. Output goes to the port as far as it has room, and waits here for the rest of the way;
+/// <see cref="FlushAsync"/> waits until it is gone, so that a host that reads slowly loses nothing and holds up only its own shell.
+/// </summary>
 internal sealed class PortTerminal : Terminal
 {
     private readonly ConsolePort _port;
-    private readonly byte[] _line = new byte[512];
-    private int _length;
+    private readonly byte[] _waiting = new byte[65536];
+    private readonly Ear _ear = new();
+    private uint _head;
+    private uint _tail;
 
-    internal PortTerminal(ConsolePort port) => _port = port;
+    internal PortTerminal(ConsolePort port)
+    {
+        _port = port;
+        port.Listener = _ear;
+    }
+
+    /// <summary>Bytes that were dropped because a command wrote too much between two flushes.</summary>
+    internal ulong Dropped { get; private set; }
 
     /// <inheritdoc/>
     public override void WriteByte(byte value)
     {
-        if (_length == _line.Length)
+        if (_head - _tail == (uint)_waiting.Length && !TryPush() && _head - _tail == (uint)_waiting.Length)
         {
-            Flush();
+            Dropped++;
+            return;
         }
-        _line[_length++] = value;
-        if (value == (byte)'\n' || _length == 1)
+        _waiting[_head++ % (uint)_waiting.Length] = value;
+    }
+
+    /// <inheritdoc/>
+    public override ValueTask FlushAsync() => TryPush() ? default : WaitAsync();
+
+    private async ValueTask WaitAsync()
+    {
+        while (!TryPush())
         {
-            Flush();
+            await _ear;
         }
     }
 
-    /// <summary>Hands everything to the port; while the port is full its device is polled until it has room or fails.</summary>
-    private void Flush()
+    /// <summary>Gives the port what it takes; true when nothing is left, or the port is out of service.</summary>
+    private bool TryPush()
     {
-        int sent = 0;
-        while (sent < _length && !_port.IsFailed)
+        while (_head != _tail && !_port.IsFailed)
         {
-            sent += (int)_port.Write(new ReadOnlySpan<byte>(_line, sent, _length - sent));
-            if (sent < _length)
+            uint start = _tail % (uint)_waiting.Length;
+            uint length = Math.Min(_head - _tail, (uint)_waiting.Length - start);
+            uint taken = _port.Write(new ReadOnlySpan<byte>(_waiting, (int)start, (int)length));
+            if (taken == 0)
             {
-                _port.Poll();
+                return false;
             }
+            _tail += taken;
         }
-        _length = 0;
+        _tail = _head;
+        return true;
+    }
+
+    /// <summary>Wakes the one who waits for room.</summary>
+    private sealed class Ear : ConsoleListener
+    {
+        internal Action? Continuation;
+
+        public override void OnReadable()
+        {
+        }
+
+        public override void OnWritable()
+        {
+            Action? continuation = Continuation;
+            Continuation = null;
+            continuation?.Invoke();
+        }
+
+        public RoomAwaiter GetAwaiter() => new(this);
+    }
+
+    private readonly struct RoomAwaiter : ICriticalNotifyCompletion
+    {
+        private readonly Ear _ear;
+
+        internal RoomAwaiter(Ear ear) => _ear = ear;
+
+        public bool IsCompleted => false;
+
+        public void GetResult()
+        {
+        }
+
+        public void OnCompleted(Action continuation) => _ear.Continuation = continuation;
+
+        public void UnsafeOnCompleted(Action continuation) => _ear.Continuation = continuation;
     }
 }
 

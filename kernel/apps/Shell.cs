@@ -40,6 +40,7 @@ public sealed class Shell
             {
                 all = false;
             }
+            await _seat.Output.FlushAsync();
         }
         return all;
     }

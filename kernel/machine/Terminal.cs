@@ -1,4 +1,6 @@
 // Text out: strings and numbers to a stream of bytes, without allocating.
+using System.Threading.Tasks;
+
 namespace VirtioSharp.Kernel.Machine;
 
 /// <summary>Writes text somewhere. Strings are ASCII; anything else is shown as '?', so that nothing can steer a terminal.</summary>
@@ -6,6 +8,11 @@ public abstract class Terminal
 {
     /// <summary>Writes one byte as it is.</summary>
     public abstract void WriteByte(byte value);
+
+    /// <summary>
+    /// Waits until what was written is on its way. Whoever writes more than a few lines awaits it now and then: a terminal holds 64 KiB.
+    /// </summary>
+    public virtual ValueTask FlushAsync() => default;
 
     /// <summary>Writes a text.</summary>
     public Terminal Write(string text)

@@ -56,17 +56,24 @@ internal sealed class TscClock : Clock
             ulong now = Now;
             if (deadline <= now)
             {
-                return _interrupts.Dispatch(out _);
+                Dispatch();
+                return false;
             }
             Arm(now, deadline);
         }
         Cpu.WaitForInterrupt();
-        bool any = _interrupts.Dispatch(out bool timer);
+        return !Dispatch() || Now < deadline;
+    }
+
+    /// <summary>Calls the handlers of what was noted; true when the timer was among it, which then has to be armed anew.</summary>
+    private bool Dispatch()
+    {
+        _interrupts.Dispatch(out bool timer);
         if (timer)
         {
             _armed = ulong.MaxValue;
         }
-        return any || (timer && Now < deadline);
+        return timer;
     }
 
     /// <inheritdoc/>

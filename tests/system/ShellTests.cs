@@ -9,6 +9,8 @@ namespace VirtioSharp.Tests.System;
 [Collection("qemu-system")]
 public sealed class ShellTests : IDisposable
 {
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+
     private readonly DiskImages _images = new();
 
     public void Dispose() => _images.Dispose();
@@ -49,25 +51,27 @@ public sealed class ShellTests : IDisposable
         Assert.Equal(33, run.WaitForEnd().ExitCode);
     }
 
+    /// <summary>
+    /// The host reads as it goes: QEMU throws away what a virtconsole writes while its socket is full, so that a host that does not read
+    /// at all can be shown on the fake machine only.
+    /// </summary>
     [Fact]
-    public void A_host_that_reads_slowly_gets_every_byte()
+    public void A_long_conversation_on_the_virtio_console_loses_no_byte()
     {
         string path = _images.PathOf("console.sock");
         using KernelRun run = KernelRun.Start("q35", "", "-device", "virtio-serial-pci,disable-legacy=on",
             "-chardev", $"socket,id=c,path={path},server=on,wait=off", "-device", "virtconsole,chardev=c");
         run.WaitFor("Type help");
         using Socket console = Connect(path);
-        console.ReceiveBufferSize = 4096;
-        // Far more output than all buffers on the way hold is asked for before anything is read.
-        const int Count = 300;
-        for (int i = 0; i < Count; i++)
+        const string Last = "halt                           ends the machine\r\n> ";
+        console.Send("help\r"u8);
+        string first = ReceiveUntil(console, Last);
+        string expected = first[first.IndexOf("help\r\n", StringComparison.Ordinal)..];
+        for (int i = 0; i < 300; i++)
         {
             console.Send("help\r"u8);
+            Assert.Equal(expected, ReceiveUntil(console, Last));
         }
-        console.Send("mem\r"u8);
-        string said = ReceiveUntil(console, " KiB in use\r\n");
-        Assert.Equal(Count, said.Split("halt                           ends the machine\r\n").Length - 1);
-        Assert.Equal(Count, said.Split("lspci                          the PCI functions\r\n").Length - 1);
         run.Send("halt\r");
         Assert.Equal(33, run.WaitForEnd().ExitCode);
     }
@@ -85,6 +89,8 @@ public sealed class ShellTests : IDisposable
         byte[] buffer = new byte[1000];
         while (!said.ToString(Math.Max(0, said.Length - 4000), Math.Min(said.Length, 4000)).Contains(end))
         {
+            bool readable = socket.Poll(s_limit, SelectMode.SelectRead);
+            Assert.True(readable, $"the console said no more after {said.Length} bytes, which end with:\n{said.ToString(Math.Max(0, said.Length - 500), Math.Min(said.Length, 500))}");
             int count = socket.Receive(buffer);
             Assert.True(count > 0, "the console was closed; it had said:\n" + said);
             said.Append(Encoding.ASCII.GetString(buffer, 0, count));
