@@ -1,6 +1,6 @@
 // Disks and consoles of QEMU with our drivers in service.
+using System.Diagnostics;
 using System.IO;
-using System.Net.Sockets;
 using System.Threading.Tasks;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
@@ -102,28 +102,29 @@ public sealed class QtestBlockBackend : BlockBackend
     }
 }
 
-/// <summary>A virtconsole on a socket.</summary>
+/// <summary>A virtconsole whose host side is a pipe and a file.</summary>
 public sealed class QtestConsoleBackend : ConsoleBackend
 {
     private readonly QtestMachine _machine;
-    private readonly Socket _host;
-    private readonly List<byte> _received = [];
-    private readonly Task _reader;
+    private readonly FileStream _input;
+    private readonly string _output;
 
     /// <summary>Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device.</summary>
     public QtestConsoleBackend(string more = "")
     {
         string folder = QtestBinding.NewFolder();
-        string path = Path.Combine(folder, "console.sock");
-        // QEMU connects as it starts: what a guest writes to a console that nobody is connected to is thrown away.
-        using Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        listener.Bind(new UnixDomainSocketEndPoint(path));
-        listener.Listen();
+        string path = Path.Combine(folder, "console");
+        // QEMU opens console.in and console.out. A console throws away what its host side does not take at once, and a
+        // file takes everything: with a socket, bytes would be lost in QEMU whenever this process is slow.
+        using (Process made = Process.Start("mkfifo", path + ".in"))
+        {
+            made.WaitForExit();
+        }
+        _output = path + ".out";
+        File.WriteAllBytes(_output, []);
         _machine = new QtestMachine(folder,
-            "-device", "virtio-serial-pci,disable-legacy=on" + more, "-chardev", $"socket,id=c,path={path}", "-device", "virtconsole,chardev=c");
-        _host = listener.Accept();
-        _host.SendTimeout = 60_000;
-        _reader = Task.Run(Read);
+            "-device", "virtio-serial-pci,disable-legacy=on" + more, "-chardev", $"pipe,id=c,path={path}", "-device", "virtconsole,chardev=c");
+        _input = new FileStream(path + ".in", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0);
         Port = QtestBinding.AttachOne<ConsolePort>(_machine);
     }
 
@@ -136,18 +137,18 @@ public sealed class QtestConsoleBackend : ConsoleBackend
     /// <inheritdoc/>
     public override byte[] HostReceived()
     {
-        lock (_received)
-        {
-            return [.. _received];
-        }
+        using FileStream stream = new(_output, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+        byte[] bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
     }
 
     /// <inheritdoc/>
     public override void HostSends(ReadOnlySpan<byte> bytes)
     {
         byte[] copy = bytes.ToArray();
-        // The socket takes only what the driver makes room for: sending goes on in the background.
-        Task.Run(() => _host.Send(copy));
+        // The pipe takes only what the driver makes room for: sending goes on in the background, at most until QEMU ends.
+        Task.Factory.StartNew(() => _input.Write(copy), TaskCreationOptions.LongRunning);
     }
 
     /// <inheritdoc/>
@@ -155,28 +156,7 @@ public sealed class QtestConsoleBackend : ConsoleBackend
     {
         int left = _machine.MemoryInUse;
         _machine.Dispose();
-        _host.Dispose();
-        _reader.Wait();
+        _input.Dispose();
         Assert.True(!Port.IsFailed || left == 0, $"{left} pieces of memory were not given back");
-    }
-
-    private void Read()
-    {
-        byte[] buffer = new byte[4096];
-        try
-        {
-            int count;
-            while ((count = _host.Receive(buffer)) > 0)
-            {
-                lock (_received)
-                {
-                    _received.AddRange(buffer.AsSpan(0, count));
-                }
-            }
-        }
-        catch (SocketException)
-        {
-            // The test is over.
-        }
     }
 }
