@@ -35,11 +35,11 @@ public static class VirtioFeature
     /// <summary>VIRTIO_F_VERSION_1: the interface of virtio 1.0 and later.</summary>
     public const ulong Version1 = 1ul << 32;
 
-    /// <summary>VIRTIO_F_ACCESS_PLATFORM: the device reaches memory only as the platform allows.</summary>
+    /// <summary>VIRTIO_F_ACCESS_PLATFORM: the device reaches memory only as the platform allows: by the addresses that a DMA space gives.</summary>
     public const ulong AccessPlatform = 1ul << 33;
 
     /// <summary>What this library knows how to use with every device.</summary>
-    public const ulong Supported = IndirectDescriptors | EventIndex | Version1;
+    public const ulong Supported = IndirectDescriptors | EventIndex | Version1 | AccessPlatform;
 
     /// <summary>The name of a reserved feature bit in the specification's words; empty for one without a name.</summary>
     public static string NameOf(int bit) => bit switch

@@ -61,7 +61,7 @@ public static class RegisterFaults
         new("F03", "only unknown features are offered", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 0xFFF0_0000_0000_0000)
         { Requirements = "CORE-FEAT-7 CORE-INIT-5" },
         new("F05", "RING_PACKED without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 1ul << 34),
-        new("F07", "ACCESS_PLATFORM has to be accepted", Outcome.Refused, scene =>
+        new("F07", "ACCESS_PLATFORM has to be accepted", Outcome.Works, scene =>
         {
             scene.Disk.OfferedFeatures |= AccessPlatform;
             scene.Disk.RefusesFeatures = features => (features & AccessPlatform) == 0;

@@ -25,6 +25,7 @@ public sealed class DiskTests : IDisposable
     [InlineData("pc", ",vectors=0")]
     [InlineData("q35", ",queue-size=1024")]
     [InlineData("q35", ",logical_block_size=4096,physical_block_size=4096")]
+    [InlineData("q35", ",iommu_platform=on")]
     [InlineData("q35", ",disable-legacy=off")]
     public void The_hash_of_a_disk_is_what_the_host_computes(string machine, string more)
     {

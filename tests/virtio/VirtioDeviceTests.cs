@@ -53,6 +53,20 @@ public sealed class VirtioDeviceTests : IDisposable
         device.Stop();
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    [Trait("Requirement", "CORE-RSVD-3")]
+    public void ACCESS_PLATFORM_is_accepted_when_it_is_offered(bool offered)
+    {
+        FakeBlockDevice disk = new(64);
+        disk.OfferedFeatures |= offered ? VirtioFeature.AccessPlatform : 0;
+        VirtioDevice device = Open(disk);
+        Assert.True(device.Negotiate(VirtioFeature.Version1, VirtioFeature.Supported).IsBound);
+        Assert.Equal(offered, device.Has(VirtioFeature.AccessPlatform));
+        device.Stop();
+    }
+
     [Fact]
     public void A_required_feature_that_is_not_offered_ends_the_probe_with_its_bit()
     {
