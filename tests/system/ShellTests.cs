@@ -90,7 +90,8 @@ public sealed class ShellTests : IDisposable
         while (!said.ToString(Math.Max(0, said.Length - 4000), Math.Min(said.Length, 4000)).Contains(end))
         {
             bool readable = socket.Poll(s_limit, SelectMode.SelectRead);
-            Assert.True(readable, $"the console said no more after {said.Length} bytes, which end with:\n{said.ToString(Math.Max(0, said.Length - 500), Math.Min(said.Length, 500))}");
+            int tail = Math.Min(said.Length, 500);
+            Assert.True(readable, $"the console said no more after {said.Length} bytes, which end with:\n{said.ToString(said.Length - tail, tail)}");
             int count = socket.Receive(buffer);
             Assert.True(count > 0, "the console was closed; it had said:\n" + said);
             said.Append(Encoding.ASCII.GetString(buffer, 0, count));
