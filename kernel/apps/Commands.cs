@@ -117,7 +117,12 @@ public sealed class Commands
                 await _system.Loop.After(1_000_000);
                 sent += (int)port.Write(new ReadOnlySpan<byte>(bytes, sent, bytes.Length - sent));
             }
-            if (sent < bytes.Length)
+            // The end of the kernel may follow at once: the device has to have taken the text before.
+            for (int tries = 0; port.HasUnsent && tries < ConsoleTries && !port.IsFailed; tries++)
+            {
+                await _system.Loop.After(200_000);
+            }
+            if (sent < bytes.Length || port.HasUnsent || port.IsFailed)
             {
                 output.Write("the console does not take the text: is anybody reading at the other end?\n");
                 return false;

@@ -1,4 +1,5 @@
 // One line of input, edited as people expect.
+using System.Threading.Tasks;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
 
@@ -17,6 +18,7 @@ public sealed class LineEditor
     private int _length;
     private int _cursor;
     private int _browsed;
+    private bool _afterReturn;
 
     /// <summary>Edits on a seat.</summary>
     public LineEditor(Seat seat) => _seat = seat;
@@ -25,7 +27,7 @@ public sealed class LineEditor
     public bool IsEnded { get; private set; }
 
     /// <summary>Reads a line after showing <paramref name="prompt"/>; empty after Ctrl-C.</summary>
-    public async System.Threading.Tasks.ValueTask<string> ReadLineAsync(string prompt)
+    public async ValueTask<string> ReadLineAsync(string prompt)
     {
         Terminal output = _seat.Output;
         output.Write(prompt);
@@ -34,12 +36,17 @@ public sealed class LineEditor
         _browsed = _historyCount;
         while (true)
         {
-            await output.FlushAsync();
-            int key = await _seat.Input.ReadByteAsync();
+            int key = await ReadKeyAsync();
             if (key < 0)
             {
                 IsEnded = true;
                 return "";
+            }
+            bool secondHalf = key == '\n' && _afterReturn;
+            _afterReturn = key == '\r';
+            if (secondHalf)
+            {
+                continue;
             }
             if (key is '\r' or '\n')
             {
@@ -62,14 +69,33 @@ public sealed class LineEditor
         }
     }
 
-    private async System.Threading.Tasks.ValueTask ReadEscapeAsync()
+    /// <summary>Shows what was written, then waits for a key.</summary>
+    private async ValueTask<int> ReadKeyAsync()
     {
-        int bracket = await _seat.Input.ReadByteAsync();
-        if (bracket != '[' && bracket != 'O')
+        await _seat.Output.FlushAsync();
+        return await _seat.Input.ReadByteAsync();
+    }
+
+    /// <summary>Reads a control sequence to its end, also one that means nothing here: ESC [ parameters letter.</summary>
+    private async ValueTask ReadEscapeAsync()
+    {
+        int code = await ReadKeyAsync();
+        if (code != '[' && code != 'O')
         {
             return;
         }
-        int code = await _seat.Input.ReadByteAsync();
+        int parameter = 0;
+        code = await ReadKeyAsync();
+        while (code is >= 0x20 and < 0x40)
+        {
+            parameter = code is >= '0' and <= '9' ? (parameter * 10 + code - '0') % 1000 : parameter;
+            code = await ReadKeyAsync();
+        }
+        Move(code, parameter);
+    }
+
+    private void Move(int code, int parameter)
+    {
         switch (code)
         {
             case 'A':
@@ -85,13 +111,14 @@ public sealed class LineEditor
                 MoveTo(_cursor - 1);
                 break;
             case 'H':
+            case '~' when parameter is 1 or 7:
                 MoveTo(0);
                 break;
             case 'F':
+            case '~' when parameter is 4 or 8:
                 MoveTo(_length);
                 break;
-            case '3':
-                await _seat.Input.ReadByteAsync();
+            case '~' when parameter == 3:
                 RemoveAt(_cursor);
                 break;
         }

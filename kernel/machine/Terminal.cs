@@ -85,10 +85,3 @@ public abstract class Terminal
     /// <summary>Ends a line.</summary>
     public Terminal EndLine() => Write("\n");
 }
-
-/// <summary>The serial line as a terminal, at once and without buffers.</summary>
-internal sealed class SerialTerminal : Terminal
-{
-    /// <inheritdoc/>
-    public override void WriteByte(byte value) => SerialPort.Send(value);
-}
