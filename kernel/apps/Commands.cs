@@ -50,6 +50,9 @@ public sealed class Commands
                 return true;
             case "selftest":
                 return await new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
+            case "corelib":
+                Tests.Corelib.CorelibChecks.Run(line => output.Write(line).EndLine());
+                return true;
             case "bench":
                 return await new Benchmark(_system, output, _options).RunAsync(words.Length > 1 ? words[1] : "");
             case "panic":
@@ -79,6 +82,7 @@ public sealed class Commands
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
         "selftest [NAME]                tests of the kernel on this machine\n" +
+        "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [JOB]                    measures the first disk\n" +
         "panic [null|stack|index|cast|code|execute|divide]\n                               what a panic looks like\n" +
         "halt                           ends the machine\n");

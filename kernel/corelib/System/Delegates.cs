@@ -5,37 +5,37 @@ namespace System;
 
 public abstract class Delegate
 {
-    internal object? m_firstParameter;
-    internal object? m_helperObject;
-    internal nint m_extraFunctionPointerOrData;
-    internal nint m_functionPointer;
+    internal object? _firstParameter;
+    internal object? _helperObject;
+    internal nint _extraFunctionPointerOrData;
+    internal nint _functionPointer;
 
     // The compiler calls one of these from the constructor of each delegate type.
     private void InitializeClosedStaticThunk(object firstParameter, nint functionPointer, nint functionPointerThunk)
     {
-        m_extraFunctionPointerOrData = functionPointer;
-        m_helperObject = firstParameter;
-        m_functionPointer = functionPointerThunk;
-        m_firstParameter = this;
+        _extraFunctionPointerOrData = functionPointer;
+        _helperObject = firstParameter;
+        _functionPointer = functionPointerThunk;
+        _firstParameter = this;
     }
 
     private void InitializeOpenStaticThunk(object firstParameter, nint functionPointer, nint functionPointerThunk)
     {
-        m_firstParameter = this;
-        m_functionPointer = functionPointerThunk;
-        m_extraFunctionPointerOrData = functionPointer;
+        _firstParameter = this;
+        _functionPointer = functionPointerThunk;
+        _extraFunctionPointerOrData = functionPointer;
     }
 
     private void InitializeClosedInstance(object firstParameter, nint functionPointer)
     {
-        m_functionPointer = functionPointer;
-        m_firstParameter = firstParameter;
+        _functionPointer = functionPointer;
+        _firstParameter = firstParameter;
     }
 
     private void InitializeClosedInstanceSlow(object firstParameter, nint functionPointer)
     {
-        m_functionPointer = functionPointer;
-        m_firstParameter = firstParameter;
+        _functionPointer = functionPointer;
+        _firstParameter = firstParameter;
     }
 
     private void InitializeClosedInstanceToInterface(object firstParameter, nint dispatchCell) =>
@@ -44,7 +44,7 @@ public abstract class Delegate
     private void InitializeClosedInstanceWithGVMResolution(object firstParameter, nint token) =>
         Environment.FailFast("a delegate to a generic virtual method");
 
-    private nint GetActualTargetFunctionPointer(object? thunk) => m_functionPointer;
+    private nint GetActualTargetFunctionPointer(object? thunk) => _functionPointer;
 
     private protected virtual nint GetThunk(int index) => 0;
 }

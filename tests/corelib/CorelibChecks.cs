@@ -1,0 +1,370 @@
+// One program for two runtimes: what it prints on .NET and in the kernel has to be the same, line by line.
+using System.Buffers.Binary;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace VirtioSharp.Tests.Corelib;
+
+/// <summary>Uses the corelib and prints what comes of it. Only what .NET has as well may appear here.</summary>
+public static class CorelibChecks
+{
+    private static Action<string>? s_print;
+    private static int s_counter;
+
+    /// <summary>Prints one line for each result.</summary>
+    public static void Run(Action<string> print)
+    {
+        s_print = print;
+        s_counter = 0;
+        Numbers();
+        Parsing();
+        Strings();
+        Spans();
+        Types();
+        Generics();
+        Delegates();
+        Structs();
+        Tasks();
+        Show("end", "of the checks");
+    }
+
+    private static void Show(string what, string value) => s_print!(what + " = " + value);
+
+    private static void Show(string what, bool value) => Show(what, value ? "yes" : "no");
+
+    private static void Show(string what, int value) => Show(what, value.ToString());
+
+    private static void Show(string what, ulong value) => Show(what, value.ToString());
+
+    private static void Numbers()
+    {
+        Show("int.MinValue", int.MinValue.ToString());
+        Show("long.MinValue", long.MinValue.ToString());
+        Show("ulong.MaxValue", ulong.MaxValue.ToString());
+        Show("255 as x", 255.ToString("x"));
+        Show("255 as X8", 255u.ToString("X8"));
+        Show("-1 as x", (-1).ToString("x"));
+        Show("7 as D3", 7u.ToString("D3"));
+        Show("byte as x2", ((byte)0x0A).ToString("x2"));
+        Show("compare", 3.CompareTo(5) < 0 && 5.CompareTo(5) == 0);
+        Show("BigMul high", Math.BigMul(0xFEDCBA9876543210, 0x123456789ABCDEF0, out ulong low));
+        Show("BigMul low", low);
+        Show("Log2", BitOperations.Log2(0x8000_0000_0000ul));
+        Show("TrailingZeroCount", BitOperations.TrailingZeroCount(0x50u));
+        Show("RotateRight", BitOperations.RotateRight(0x80000001u, 1).ToString("x8"));
+        Show("IsPow2", BitOperations.IsPow2(64u) && !BitOperations.IsPow2(0u) && !BitOperations.IsPow2(96ul));
+        int number = 7;
+        Show("division", number / -2);
+        Show("remainder", number % -4);
+        Show("shift", (-number >> 1).ToString());
+        Show("double", (int)(number * 1.5 + 0.25));
+    }
+
+    private static void Parsing()
+    {
+        string[] texts = ["0", " 42 ", "-1", "+7", "18446744073709551615", "18446744073709551616", "4294967296", "", " ", "12a", "0x10"];
+        for (int i = 0; i < texts.Length; i++)
+        {
+            bool big = ulong.TryParse(texts[i], out ulong wide);
+            bool small = uint.TryParse(texts[i], out uint narrow);
+            bool signed = int.TryParse(texts[i], out int plain);
+            Show("parse '" + texts[i] + "'", (big ? wide.ToString() : "-") + " " + (small ? narrow.ToString() : "-") + " " + (signed ? plain.ToString() : "-"));
+        }
+        Show("byte too large", byte.TryParse("256", out _));
+        Show("int too small", int.TryParse("-2147483649", out _));
+        Show("int smallest", int.TryParse("-2147483648", out int least) ? least.ToString() : "-");
+        Show("null", uint.TryParse((string?)null, out _));
+    }
+
+    private static void Strings()
+    {
+        string text = "Virtio";
+        Show("concat", text + "Sharp" + "-" + text + "!" + 5);
+        Show("substring", text.Substring(2) + "," + text.Substring(1, 3) + "," + text.Substring(6));
+        Show("index", text.IndexOf('t') + text.IndexOf('z'));
+        Show("equality", text == "Virt" + new string(['i', 'o']) && text != "virtio");
+        Show("hash", text.GetHashCode() == ("Virt" + new string(['i', 'o'])).GetHashCode());
+        string[] parts = ",a,,b c,".Split(',');
+        for (int i = 0; i < parts.Length; i++)
+        {
+            Show("part", "[" + parts[i] + "]");
+        }
+        Show("trim", "[" + " \t x y \n".Trim() + "]");
+        Show("pad", "[" + "ab".PadLeft(4) + "ab".PadRight(3) + "abc".PadLeft(2) + "]");
+        Show("starts", text.StartsWith('V') && text.EndsWith('o') && text.StartsWith("Vir", StringComparison.Ordinal) && !text.StartsWith("vir", StringComparison.Ordinal));
+        Show("repeat", new string('x', 3));
+        Show("compare", string.CompareOrdinal("a", "b") < 0 && string.CompareOrdinal("b", "a") > 0 && string.CompareOrdinal("ab", "a") > 0);
+        Show("empty", string.IsNullOrEmpty("") && string.IsNullOrEmpty(null) && !string.IsNullOrEmpty(" "));
+        Show("char", char.IsWhiteSpace('\t') && !char.IsWhiteSpace('a') && char.IsAsciiDigit('7') && char.IsAsciiHexDigit('F') && !char.IsAsciiLetter('['));
+        int length = 0;
+        for (int i = 0; i < text.Length; i++)
+        {
+            length += text[i];
+        }
+        Show("characters", length);
+    }
+
+    private static void Spans()
+    {
+        byte[] bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        Span<byte> span = bytes;
+        span.Slice(0, 6).CopyTo(span.Slice(2));
+        Show("overlap up", Join(bytes));
+        span.Slice(2, 6).CopyTo(span);
+        Show("overlap down", Join(bytes));
+        span.Slice(1, 2).Fill(9);
+        span.Slice(5).Clear();
+        Show("fill and clear", Join(bytes));
+        Show("equal", span.Slice(0, 2).SequenceEqual(new byte[] { 1, 9 }) && !span.SequenceEqual(new byte[] { 1 }));
+        Show("little", BinaryPrimitives.ReadUInt32LittleEndian("abcd"u8).ToString("x8"));
+        Show("big", BinaryPrimitives.ReadUInt32BigEndian("abcd"u8).ToString("x8"));
+        BinaryPrimitives.WriteUInt64LittleEndian(span, 0x0102030405060708);
+        Show("written", Join(bytes));
+        Span<int> stack = stackalloc int[4];
+        stack[3] = 5;
+        Show("stack", stack[0] + stack[3]);
+        ReadOnlySpan<uint> constants = [10, 20, 30];
+        uint sum = 0;
+        foreach (uint value in constants)
+        {
+            sum += value;
+        }
+        Show("constants", sum);
+        Array.Resize(ref bytes, 3);
+        Show("resize", Join(bytes));
+        Show("array copy", Join(((ReadOnlySpan<byte>)bytes).ToArray()));
+    }
+
+    private static string Join(byte[] bytes)
+    {
+        string text = "";
+        for (int i = 0; i < bytes.Length; i++)
+        {
+            text += bytes[i].ToString("x2");
+        }
+        return text;
+    }
+
+    private abstract class Shape : IDisposable
+    {
+        public abstract int Area { get; }
+
+        public virtual string Name => "shape";
+
+        public void Dispose() => s_counter++;
+    }
+
+    private class Box(int side) : Shape
+    {
+        public override int Area => side * side;
+    }
+
+    private sealed class NamedBox(int side) : Box(side)
+    {
+        public override string Name => "named " + base.Name;
+    }
+
+    private enum Colour : byte
+    {
+        Red = 1,
+        Green = 2,
+    }
+
+    private static void Types()
+    {
+        object[] things = [new Box(2), new NamedBox(3), "text", 42, 42u, 'c', true, new int[1], new string[1], new Box[1], new NamedBox[1], Colour.Green, new Pair(1, 2)];
+        for (int i = 0; i < things.Length; i++)
+        {
+            object thing = things[i];
+            Show("is", Mark(thing is Shape) + Mark(thing is Box) + Mark(thing is NamedBox) + Mark(thing is IDisposable) + Mark(thing is string) + Mark(thing is int) +
+                Mark(thing is uint) + Mark(thing is char) + Mark(thing is bool) + Mark(thing is int[]) + Mark(thing is object[]) + Mark(thing is Shape[]) +
+                Mark(thing is Array) + Mark(thing is Colour) + Mark(thing is Pair) + Mark(thing is ValueType));
+        }
+        Shape shape = (Shape)things[1];
+        Show("virtual", shape.Name + " " + shape.Area.ToString());
+        using (shape)
+        {
+            Show("inside using", s_counter);
+        }
+        Show("after using", s_counter);
+        Show("unboxed", (int)things[3] + (int)(uint)things[4]);
+        Show("boxed equality", things[3].Equals(42) && !things[3].Equals(42u) && !things[3].Equals(43));
+        Shape[] shapes = new NamedBox[1];
+        shapes[0] = new NamedBox(4);
+        Show("covariant array", shapes[0].Area);
+        Show("enum", (int)Colour.Green + (int)(Colour)1);
+        Show("same type", things[0].GetType() == typeof(Box) && things[1].GetType() != typeof(Box));
+    }
+
+    private static string Mark(bool value) => value ? "x" : ".";
+
+    private readonly struct Pair(int first, int second) : IEquatable<Pair>
+    {
+        public int First { get; } = first;
+
+        public int Second { get; } = second;
+
+        public bool Equals(Pair other) => First == other.First && Second == other.Second;
+
+        public override bool Equals(object? obj) => obj is Pair other && Equals(other);
+
+        public override int GetHashCode() => First ^ Second;
+    }
+
+    private static T Larger<T>(T a, T b)
+        where T : IComparable<T> => a.CompareTo(b) > 0 ? a : b;
+
+    private sealed class Holder<T>
+    {
+        private static int s_made;
+
+        public Holder(T value)
+        {
+            Value = value;
+            s_made++;
+        }
+
+        public T Value { get; }
+
+        public static int Made => s_made;
+    }
+
+    private static void Generics()
+    {
+        Show("larger int", Larger(3, 4));
+        Show("larger string", Larger("b", "a"));
+        Show("holder", new Holder<int>(5).Value.ToString() + new Holder<string>("s").Value + new Holder<string>("t").Value);
+        Show("statics", Holder<int>.Made.ToString() + Holder<string>.Made.ToString() + Holder<Pair>.Made.ToString());
+        int? none = null;
+        int? some = 3;
+        Show("nullable", (none ?? 7) + some.Value + (none.HasValue ? 100 : 0) + some.GetValueOrDefault());
+        Show("nullable arithmetic", (some + none) is null && (some + 1) == 4);
+    }
+
+    private static int Twice(int value) => value * 2;
+
+    private static void Delegates()
+    {
+        int captured = 10;
+        Func<int, int> closure = value => value + captured++;
+        Func<int, int> plain = Twice;
+        Action count = () => s_counter += 5;
+        count();
+        Show("delegates", closure(1) + closure(1) + plain(4) + captured);
+        Show("action", s_counter);
+        Func<string> method = new Box(1).ToString!;
+        Show("method", method is not null);
+    }
+
+    [InlineArray(4)]
+    private struct Four
+    {
+        private int _first;
+    }
+
+    private static void Structs()
+    {
+        Pair pair = new(1, 2);
+        Pair copy = pair;
+        Show("struct equality", pair.Equals(copy) && !pair.Equals(new Pair(2, 1)) && pair.GetHashCode() == copy.GetHashCode());
+        Four four = default;
+        for (int i = 0; i < 4; i++)
+        {
+            four[i] = i * i;
+        }
+        Show("inline array", four[1] + four[2] + four[3]);
+        int left = 7;
+        string right = "local";
+        Show("locals", right + left.ToString());
+        int shared = 1;
+        Volatile.Write(ref shared, 5);
+        Interlocked.MemoryBarrier();
+        Show("volatile", Volatile.Read(ref shared));
+        Show("switch", Kind("beta") + Kind("eta") + Kind("other"));
+        int thrice = 0;
+        try
+        {
+            thrice++;
+        }
+        finally
+        {
+            thrice += 2;
+        }
+        Show("finally", thrice);
+    }
+
+    private static int Kind(string word) => word switch
+    {
+        "alpha" => 1,
+        "beta" => 2,
+        "gamma" => 3,
+        "delta" => 4,
+        "epsilon" => 5,
+        "zeta" => 6,
+        "eta" => 7,
+        "theta" => 8,
+        _ => 100,
+    };
+
+    private sealed class Gate
+    {
+        private Action? _waiting;
+
+        public bool IsOpen { get; private set; }
+
+        public void Open()
+        {
+            IsOpen = true;
+            Action? waiting = _waiting;
+            _waiting = null;
+            waiting?.Invoke();
+        }
+
+        public GateAwaiter GetAwaiter() => new(this);
+
+        public readonly struct GateAwaiter(Gate gate) : ICriticalNotifyCompletion
+        {
+            public bool IsCompleted => gate.IsOpen;
+
+            public int GetResult() => 21;
+
+            public void OnCompleted(Action continuation) => gate._waiting = continuation;
+
+            public void UnsafeOnCompleted(Action continuation) => gate._waiting = continuation;
+        }
+    }
+
+    private static async ValueTask<int> AddAsync(Gate first, Gate second)
+    {
+        int sum = await first;
+        sum += await second;
+        return sum;
+    }
+
+    private static async ValueTask StepAsync(Gate first, Gate second)
+    {
+        s_counter = 100;
+        int sum = await AddAsync(first, second);
+        s_counter += sum;
+        s_counter += await AddAsync(first, second);
+    }
+
+    private static void Tasks()
+    {
+        for (int round = 0; round < 3; round++)
+        {
+            Gate first = new();
+            Gate second = new();
+            ValueTask task = StepAsync(first, second);
+            Show("not begun", task.IsCompleted);
+            first.Open();
+            Show("half", task.IsCompleted);
+            second.Open();
+            Show("done", task.IsCompleted);
+            Show("result", s_counter);
+        }
+        Show("without waiting", new ValueTask<int>(6).Result);
+    }
+}
