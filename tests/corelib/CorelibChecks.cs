@@ -70,7 +70,8 @@ public static class CorelibChecks
             bool big = ulong.TryParse(texts[i], out ulong wide);
             bool small = uint.TryParse(texts[i], out uint narrow);
             bool signed = int.TryParse(texts[i], out int plain);
-            Show("parse '" + texts[i] + "'", (big ? wide.ToString() : "-") + " " + (small ? narrow.ToString() : "-") + " " + (signed ? plain.ToString() : "-"));
+            string results = (big ? wide.ToString() : "-") + " " + (small ? narrow.ToString() : "-") + " " + (signed ? plain.ToString() : "-");
+            Show("parse '" + texts[i] + "'", results);
         }
         Show("byte too large", byte.TryParse("256", out _));
         Show("int too small", int.TryParse("-2147483649", out _));
@@ -93,11 +94,13 @@ public static class CorelibChecks
         }
         Show("trim", "[" + " \t x y \n".Trim() + "]");
         Show("pad", "[" + "ab".PadLeft(4) + "ab".PadRight(3) + "abc".PadLeft(2) + "]");
-        Show("starts", text.StartsWith('V') && text.EndsWith('o') && text.StartsWith("Vir", StringComparison.Ordinal) && !text.StartsWith("vir", StringComparison.Ordinal));
+        Show("starts", text.StartsWith('V') && text.EndsWith('o'));
+        Show("starts with a text", text.StartsWith("Vir", StringComparison.Ordinal) && !text.StartsWith("vir", StringComparison.Ordinal));
         Show("repeat", new string('x', 3));
         Show("compare", string.CompareOrdinal("a", "b") < 0 && string.CompareOrdinal("b", "a") > 0 && string.CompareOrdinal("ab", "a") > 0);
         Show("empty", string.IsNullOrEmpty("") && string.IsNullOrEmpty(null) && !string.IsNullOrEmpty(" "));
-        Show("char", char.IsWhiteSpace('\t') && !char.IsWhiteSpace('a') && char.IsAsciiDigit('7') && char.IsAsciiHexDigit('F') && !char.IsAsciiLetter('['));
+        Show("blank", char.IsWhiteSpace('\t') && !char.IsWhiteSpace('a'));
+        Show("digit", char.IsAsciiDigit('7') && char.IsAsciiHexDigit('F') && !char.IsAsciiLetter('['));
         int length = 0;
         for (int i = 0; i < text.Length; i++)
         {
@@ -174,13 +177,17 @@ public static class CorelibChecks
 
     private static void Types()
     {
-        object[] things = [new Box(2), new NamedBox(3), "text", 42, 42u, 'c', true, new int[1], new string[1], new Box[1], new NamedBox[1], Colour.Green, new Pair(1, 2)];
+        object[] things =
+        [
+            new Box(2), new NamedBox(3), "text", 42, 42u, 'c', true, new int[1], new string[1], new Box[1], new NamedBox[1], Colour.Green,
+            new Pair(1, 2),
+        ];
         for (int i = 0; i < things.Length; i++)
         {
             object thing = things[i];
-            Show("is", Mark(thing is Shape) + Mark(thing is Box) + Mark(thing is NamedBox) + Mark(thing is IDisposable) + Mark(thing is string) + Mark(thing is int) +
-                Mark(thing is uint) + Mark(thing is char) + Mark(thing is bool) + Mark(thing is int[]) + Mark(thing is object[]) + Mark(thing is Shape[]) +
-                Mark(thing is Array) + Mark(thing is Colour) + Mark(thing is Pair) + Mark(thing is ValueType));
+            Show("is a class", Mark(thing is Shape) + Mark(thing is Box) + Mark(thing is NamedBox) + Mark(thing is IDisposable) + Mark(thing is string));
+            Show("is a value", Mark(thing is int) + Mark(thing is uint) + Mark(thing is char) + Mark(thing is bool) + Mark(thing is Colour) + Mark(thing is Pair));
+            Show("is an array", Mark(thing is int[]) + Mark(thing is object[]) + Mark(thing is Shape[]) + Mark(thing is Array) + Mark(thing is ValueType));
         }
         Shape shape = (Shape)things[1];
         Show("virtual", shape.Name + " " + shape.Area.ToString());
