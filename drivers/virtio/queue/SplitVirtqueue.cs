@@ -1,6 +1,4 @@
 // The split virtqueue: descriptor table, available ring, used ring (virtio 2.7).
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Threading;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio.Transport;
@@ -11,7 +9,7 @@ namespace VirtioSharp.Drivers.Virtio.Queue;
 /// A split virtqueue. What the driver needs to know of a buffer in flight it keeps in memory of its own; of what the device can write
 /// only the used ring and the two wishes are ever read, each value once, each checked.
 /// </summary>
-public sealed unsafe class SplitVirtqueue : Virtqueue
+public sealed unsafe partial class SplitVirtqueue : Virtqueue
 {
     /// <summary>The most descriptors a split virtqueue may have (virtio 2.7).</summary>
     public const ushort MaxSize = 32768;
@@ -393,91 +391,6 @@ public sealed unsafe class SplitVirtqueue : Virtqueue
         }
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ref Slot SlotAt(ushort descriptor) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_slots), descriptor);
-
-    /// <summary>Writes one descriptor of a chain and answers with the next free one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ushort FillDescriptor(ushort descriptor, in DmaBuffer piece, ushort flags)
-    {
-        ushort next = SlotAt(descriptor).Next;
-        SplitDescriptor* target = _descriptors + descriptor;
-        target->Address = piece.DeviceAddress;
-        target->Length = piece.Length;
-        target->FlagsAndNext = flags | (uint)((flags & SplitLayout.DescriptorNext) != 0 ? next : 0) << 16;
-        return next;
-    }
-
-    private void FillTable(ushort head, ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, out uint total)
-    {
-        uint offset = (uint)head * IndirectPieces * SplitLayout.DescriptorLength;
-        SplitDescriptor* table = (SplitDescriptor*)(_indirectMemory.Pointer + offset);
-        int count = readable.Length + writable.Length;
-        total = 0;
-        for (int i = 0; i < count; i++)
-        {
-            bool write = i >= readable.Length;
-            ref readonly DmaBuffer piece = ref write ? ref writable[i - readable.Length] : ref readable[i];
-            total += write ? piece.Length : 0;
-            uint flags = (write ? SplitLayout.DescriptorWrite : 0u) | (i + 1 < count ? SplitLayout.DescriptorNext | (uint)(i + 1) << 16 : 0u);
-            table[i].Address = piece.DeviceAddress;
-            table[i].Length = piece.Length;
-            table[i].FlagsAndNext = flags;
-        }
-        SplitDescriptor* target = _descriptors + head;
-        target->Address = _indirectMemory.DeviceAddress + offset;
-        target->Length = (uint)count * SplitLayout.DescriptorLength;
-        target->FlagsAndNext = SplitLayout.DescriptorIndirect;
-    }
-
-    /// <summary>Puts the descriptors of a buffer back into the free list and takes its pieces back from the device.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Release(ushort head, ref Slot slot)
-    {
-        if (_sharing)
-        {
-            UnsharePieces(head);
-        }
-        slot.InFlight = false;
-        SlotAt(slot.Last).Next = _firstFree;
-        _firstFree = head;
-        _free += slot.Descriptors;
-        _inFlight--;
-    }
-
-    private void SharePieces(ushort head, ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, bool table)
-    {
-        ushort descriptor = head;
-        for (int i = 0; i < readable.Length + writable.Length; i++)
-        {
-            bool write = i >= readable.Length;
-            DmaBuffer piece = write ? writable[i - readable.Length] : readable[i];
-            _dma.Share(piece, write ? DmaDirection.FromDevice : DmaDirection.ToDevice);
-            if (table)
-            {
-                _indirectPieces[head * IndirectPieces + i] = piece;
-            }
-            else
-            {
-                _pieces[descriptor] = piece;
-                descriptor = _slots[descriptor].Next;
-            }
-        }
-    }
-
-    private void UnsharePieces(ushort head)
-    {
-        ref Slot slot = ref _slots[head];
-        bool table = slot.Descriptors == 1 && slot.Pieces > 1;
-        ushort descriptor = head;
-        for (int i = 0; i < slot.Pieces; i++)
-        {
-            DmaBuffer piece = table ? _indirectPieces[head * IndirectPieces + i] : _pieces[descriptor];
-            _dma.Unshare(piece, i >= slot.ReadablePieces ? DmaDirection.FromDevice : DmaDirection.ToDevice);
-            descriptor = table ? descriptor : _slots[descriptor].Next;
-        }
-    }
-
     private bool Break(string reason, uint value)
     {
         _broken = true;
@@ -486,13 +399,4 @@ public sealed unsafe class SplitVirtqueue : Virtqueue
         Log.Write(LogLevel.Error, "virtqueue", reason, value);
         return false;
     }
-}
-
-/// <summary>struct virtq_desc (virtio 2.7.5), with its two last fields in one word.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct SplitDescriptor
-{
-    internal ulong Address;
-    internal uint Length;
-    internal uint FlagsAndNext;
 }
