@@ -27,12 +27,7 @@ public sealed class DeviceTable
     {
         if (_count == _devices.Length)
         {
-            Device[] larger = new Device[_count * 2];
-            for (int i = 0; i < _count; i++)
-            {
-                larger[i] = _devices[i];
-            }
-            _devices = larger;
+            Array.Resize(ref _devices, _count * 2);
         }
         _devices[_count++] = device;
     }

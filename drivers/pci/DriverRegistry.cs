@@ -18,12 +18,7 @@ public sealed class DriverRegistry
     {
         if (_count == _drivers.Length)
         {
-            PciDriver[] larger = new PciDriver[_count * 2];
-            for (int i = 0; i < _count; i++)
-            {
-                larger[i] = _drivers[i];
-            }
-            _drivers = larger;
+            Array.Resize(ref _drivers, _count * 2);
         }
         _drivers[_count++] = driver;
     }

@@ -80,12 +80,7 @@ public sealed class PciScan
     {
         if (_count == _functions.Length)
         {
-            ScannedPciFunction[] larger = new ScannedPciFunction[_count * 2];
-            for (int i = 0; i < _count; i++)
-            {
-                larger[i] = _functions[i];
-            }
-            _functions = larger;
+            Array.Resize(ref _functions, _count * 2);
         }
         _functions[_count++] = new ScannedPciFunction(_host, address);
         if ((header & PciRegisters.HeaderLayoutMask) == PciRegisters.HeaderBridge)

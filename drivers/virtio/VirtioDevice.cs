@@ -280,12 +280,7 @@ public sealed class VirtioDevice
     {
         if (_queueCount == _queues.Length)
         {
-            Virtqueue[] larger = new Virtqueue[_queueCount * 2];
-            for (int i = 0; i < _queueCount; i++)
-            {
-                larger[i] = _queues[i];
-            }
-            _queues = larger;
+            Array.Resize(ref _queues, _queueCount * 2);
         }
         _queues[_queueCount++] = queue;
     }

@@ -206,12 +206,7 @@ public sealed class ModernPciTransport : VirtioTransport
         }
         if (queue >= _notifyOffsets.Length)
         {
-            ulong[] larger = new ulong[queue + 4];
-            for (int i = 0; i < _notifyOffsets.Length; i++)
-            {
-                larger[i] = _notifyOffsets[i];
-            }
-            _notifyOffsets = larger;
+            Array.Resize(ref _notifyOffsets, queue + 4);
         }
         _notifyOffsets[queue] = offset;
         return true;

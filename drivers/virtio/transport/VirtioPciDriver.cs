@@ -18,12 +18,7 @@ public sealed class VirtioPciDriver : PciDriver
     {
         if (_count == _drivers.Length)
         {
-            VirtioDriver[] larger = new VirtioDriver[_count * 2];
-            for (int i = 0; i < _count; i++)
-            {
-                larger[i] = _drivers[i];
-            }
-            _drivers = larger;
+            Array.Resize(ref _drivers, _count * 2);
         }
         _drivers[_count++] = driver;
     }
