@@ -24,7 +24,7 @@ public sealed class VirtioBlkDriver : VirtioDriver
     {
         device = null;
         VirtioDevice virtio = new(transport);
-        ProbeResult result = virtio.Negotiate(VirtioFeature.Version1, Supported);
+        ProbeResult result = virtio.Negotiate(0, Supported);
         if (!result.IsBound)
         {
             return result;
@@ -42,7 +42,7 @@ public sealed class VirtioBlkDriver : VirtioDriver
         {
             return virtio.Fail("seg_max or size_max leaves no room for a single block", limits.SizeMax);
         }
-        result = virtio.PrepareInterrupts(1, null);
+        result = virtio.PrepareInterrupts(1);
         if (!result.IsBound)
         {
             return result;

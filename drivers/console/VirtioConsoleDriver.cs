@@ -21,12 +21,12 @@ public sealed class VirtioConsoleDriver : VirtioDriver
     {
         device = null;
         VirtioDevice virtio = new(transport);
-        ProbeResult result = virtio.Negotiate(VirtioFeature.Version1, VirtioFeature.Supported | VirtioConsoleFormat.Size);
+        ProbeResult result = virtio.Negotiate(0, VirtioFeature.Supported | VirtioConsoleFormat.Size);
         if (!result.IsBound)
         {
             return result;
         }
-        result = virtio.PrepareInterrupts(2, null);
+        result = virtio.PrepareInterrupts(2);
         if (!result.IsBound)
         {
             return result;

@@ -22,7 +22,7 @@ internal sealed class DeviceInterrupts
 
     internal ushort VectorCount => _granted;
 
-    internal bool TryPrepare(ushort queues, InterruptHandler? configChanged)
+    internal bool TryPrepare(ushort queues, InterruptHandler configChanged)
     {
         _queues = queues;
         _granted = _transport.PrepareInterrupts((ushort)(queues + 1), out InterruptKind kind);
@@ -43,12 +43,15 @@ internal sealed class DeviceInterrupts
             _shared = new SharedInterrupt(_transport, readStatus: false, _granted == 1 ? configChanged : null);
             Attach((ushort)(_granted == 1 ? 0 : 1), _shared);
         }
-        if (_granted > 1 && configChanged is not null)
+        if (_granted > 1)
         {
             Attach(0, configChanged);
         }
-        return configChanged is null || _transport.TrySetConfigVector(0);
+        return TryRestoreConfigVector();
     }
+
+    /// <summary>Sets the vector of configuration changes, which a reset of the device forgets; false when the device refuses it.</summary>
+    internal bool TryRestoreConfigVector() => _granted == 0 || Kind != InterruptKind.MsiX || _transport.TrySetConfigVector(0);
 
     /// <summary>The vector to write to the queue's register.</summary>
     internal ushort VectorOf(ushort queue)

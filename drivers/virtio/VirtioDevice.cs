@@ -9,14 +9,17 @@ namespace VirtioSharp.Drivers.Virtio;
 /// Takes a device through its life: reset, features, queues, start, failure, end. A driver calls <see cref="Negotiate"/>,
 /// <see cref="PrepareInterrupts"/>, <see cref="CreateQueue"/> for each queue and <see cref="Start"/>, in this order.
 /// </summary>
-public sealed class VirtioDevice
+public sealed partial class VirtioDevice
 {
     private const ulong ResetTimeout = 1_000_000_000;
     private const int ResetPolls = 1_000_000;
     private const int GenerationTries = 16;
+    private const ulong LegacyFeatures = uint.MaxValue;
 
     private readonly DeviceInterrupts _interrupts;
+    private readonly ConfigInterrupt _configInterrupt = new();
     private Virtqueue[] _queues = new Virtqueue[2];
+    private ushort[] _vectors = new ushort[2];
     private int _queueCount;
     private byte _status;
 
@@ -61,9 +64,19 @@ public sealed class VirtioDevice
     /// <summary>
     /// Steps 1 to 6 of virtio 3.1.1: reset, acknowledge, agree on features and see that the device agrees. All bits of
     /// <paramref name="required"/> have to be offered; of <paramref name="supported"/> those are taken that are.
+    /// VERSION_1 is asked for by itself where the interface knows it.
     /// </summary>
     public ProbeResult Negotiate(ulong required, ulong supported)
     {
+        if (Transport.IsLegacy)
+        {
+            required &= ~VirtioFeature.Version1;
+            supported &= LegacyFeatures;
+        }
+        else
+        {
+            required |= VirtioFeature.Version1;
+        }
         // 1. Reset; firmware may have left the device running.
         if (!TryReset())
         {
@@ -87,32 +100,16 @@ public sealed class VirtioDevice
         {
             return Fail("the device lacks a feature that the driver needs", missing);
         }
-        Features = OfferedFeatures & (supported | required);
-        Transport.WriteDriverFeatures(Features);
-        // 5. and 6. The device has the last word.
-        if (!Transport.IsLegacy)
-        {
-            AddStatus(DeviceStatus.FeaturesOk);
-            byte agreed = Transport.ReadStatus();
-            if ((agreed & DeviceStatus.FeaturesOk) == 0)
-            {
-                return Fail("the device did not accept the features", Features);
-            }
-            if ((agreed & DeviceStatus.NeedsReset) != 0)
-            {
-                return Fail("the device asked for a reset while it was set up", agreed);
-            }
-        }
-        return ProbeResult.Bound;
+        return AcceptFeatures(OfferedFeatures & (supported | required) & (Transport.SupportedFeatures | ~VirtioFeature.Reserved));
     }
 
     /// <summary>
     /// Chooses interrupts for <paramref name="queues"/> queues and the configuration: a vector each where there are enough, shared ones
-    /// else, the pin, or none. <paramref name="configChanged"/> is called on configuration changes, when there is a vector for them.
+    /// else, the pin, or none. See <see cref="TakeConfigChange"/> for changes of the configuration.
     /// </summary>
-    public ProbeResult PrepareInterrupts(ushort queues, InterruptHandler? configChanged)
+    public ProbeResult PrepareInterrupts(ushort queues)
     {
-        if (!_interrupts.TryPrepare(queues, configChanged))
+        if (!_interrupts.TryPrepare(queues, _configInterrupt))
         {
             return Fail("the device refused the vector of configuration changes", _interrupts.VectorCount);
         }
@@ -120,8 +117,8 @@ public sealed class VirtioDevice
     }
 
     /// <summary>
-    /// Creates and enables the queue <paramref name="index"/> with at most <paramref name="maxSize"/> descriptors (virtio 4.1.5.1.3),
-    /// rounded down to a power of two.
+    /// Creates and enables the queue <paramref name="index"/> with at most <paramref name="maxSize"/> descriptors (virtio 4.1.5.1.3), in
+    /// the format agreed on. Where the device alone says how large a queue is, it may be larger.
     /// </summary>
     public ProbeResult CreateQueue(ushort index, ushort maxSize, out Virtqueue? queue)
     {
@@ -131,7 +128,7 @@ public sealed class VirtioDevice
         {
             return Fail("the device lacks a queue that its type has", index);
         }
-        if (offered > SplitVirtqueue.MaxSize || (offered & (offered - 1)) != 0)
+        if (!Virtqueue.TryChooseSize(Features, offered, Transport.CanChooseQueueSize ? maxSize : ushort.MaxValue, out ushort size))
         {
             return Fail("the device offers a queue size that is no power of two up to 32768", offered);
         }
@@ -139,28 +136,22 @@ public sealed class VirtioDevice
         {
             return Fail("the device has a queue enabled after its reset", index);
         }
-        ushort size = offered;
-        while (size > maxSize)
-        {
-            size /= 2;
-        }
-        if (!SplitVirtqueue.TryCreate(Transport, index, size, Has(VirtioFeature.EventIndex), Has(VirtioFeature.IndirectDescriptors), out SplitVirtqueue? split))
+        if (!Virtqueue.TryCreate(Transport, index, size, Features, out Virtqueue? created))
         {
             return Fail("there is no memory for a queue of this size", size);
         }
-        VirtqueueAddresses addresses = split!.Addresses;
         ushort vector = _interrupts.VectorOf(index);
         // The device may have taken the queue even when it does not say so: the ring is freed after the reset, with the others.
-        AddQueue(split);
-        if (!Transport.TryEnableQueue(index, size, addresses, vector))
+        AddQueue(created!, vector);
+        if (!Transport.TryEnableQueue(index, size, created!.Addresses, vector))
         {
             return Fail("the device refused the size, the vector or the place of a queue", index);
         }
-        if (!_interrupts.TryAttachQueue(split, vector))
+        if (!_interrupts.TryAttachQueue(created, vector))
         {
             return Fail("the machine has no interrupt left for a queue", index);
         }
-        queue = split;
+        queue = created;
         return ProbeResult.Bound;
     }
 
@@ -170,6 +161,9 @@ public sealed class VirtioDevice
         AddStatus(DeviceStatus.DriverOk);
         IsRunning = true;
     }
+
+    /// <summary>True when the device said that its configuration or its status changed (virtio 2.3, 2.1.2) since the last call; clears it.</summary>
+    public bool TakeConfigChange() => _configInterrupt.Take();
 
     /// <summary>True when the device says that it can't go on (virtio 2.1.2).</summary>
     public bool NeedsReset() => (Transport.ReadStatus() & DeviceStatus.NeedsReset) != 0;
@@ -209,8 +203,9 @@ public sealed class VirtioDevice
     }
 
     /// <summary>
-    /// Reads 64 bits of device configuration that belong together (virtio 2.5.1): again when the generation changed meanwhile, for a
-    /// bounded number of times. False when the device never held still or has no such field.
+    /// Reads 64 bits of device configuration that belong together (virtio 2.5.1): again when the generation changed meanwhile, or with the
+    /// legacy interface, which has none, until two readings agree; for a bounded number of times. False when the device never held still
+    /// or has no such field.
     /// </summary>
     public bool TryReadConfig64(ushort offset, out ulong value)
     {
@@ -222,9 +217,8 @@ public sealed class VirtioDevice
         for (int i = 0; i < GenerationTries; i++)
         {
             byte before = Transport.ReadConfigGeneration();
-            ulong low = Transport.ReadConfig32(offset);
-            value = low | (ulong)Transport.ReadConfig32((ushort)(offset + 4)) << 32;
-            if (Transport.ReadConfigGeneration() == before)
+            value = ReadConfig64Once(offset);
+            if (Transport.ReadConfigGeneration() == before && (!Transport.IsLegacy || ReadConfig64Once(offset) == value))
             {
                 return true;
             }
@@ -237,6 +231,32 @@ public sealed class VirtioDevice
 
     /// <summary>Reads 16 bits of device configuration; 0 where the device's configuration is too short.</summary>
     public ushort ReadConfig16(ushort offset) => offset + 2u <= Transport.ConfigLength ? Transport.ReadConfig16(offset) : (ushort)0;
+
+    private ulong ReadConfig64Once(ushort offset) =>
+        Transport.ReadConfig32(offset) | (ulong)Transport.ReadConfig32((ushort)(offset + 4)) << 32;
+
+    /// <summary>Steps 4 to 6 of virtio 3.1.1, from the chosen features on; the legacy interface ends with step 4 (3.1.2).</summary>
+    private ProbeResult AcceptFeatures(ulong features)
+    {
+        Features = features;
+        Transport.WriteDriverFeatures(features);
+        if (Transport.IsLegacy)
+        {
+            return ProbeResult.Bound;
+        }
+        // 5. and 6. The device has the last word.
+        AddStatus(DeviceStatus.FeaturesOk);
+        byte agreed = Transport.ReadStatus();
+        if ((agreed & DeviceStatus.FeaturesOk) == 0)
+        {
+            return Fail("the device did not accept the features", features);
+        }
+        if ((agreed & DeviceStatus.NeedsReset) != 0)
+        {
+            return Fail("the device asked for a reset while it was set up", agreed);
+        }
+        return ProbeResult.Bound;
+    }
 
     /// <summary>Writes 0 to status and waits until the device says 0 (virtio 4.1.4.3.2), for a second at most.</summary>
     private bool TryReset()
@@ -276,12 +296,33 @@ public sealed class VirtioDevice
         }
     }
 
-    private void AddQueue(Virtqueue queue)
+    private void AddQueue(Virtqueue queue, ushort vector)
     {
         if (_queueCount == _queues.Length)
         {
             Array.Resize(ref _queues, _queueCount * 2);
+            Array.Resize(ref _vectors, _queueCount * 2);
         }
-        _queues[_queueCount++] = queue;
+        _queues[_queueCount] = queue;
+        _vectors[_queueCount++] = vector;
+    }
+
+    /// <summary>Notes that the configuration changed.</summary>
+    private sealed class ConfigInterrupt : InterruptHandler
+    {
+        private bool _noted;
+
+        public override bool OnInterrupt()
+        {
+            _noted = true;
+            return true;
+        }
+
+        internal bool Take()
+        {
+            bool noted = _noted;
+            _noted = false;
+            return noted;
+        }
     }
 }

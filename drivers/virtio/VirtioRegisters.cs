@@ -38,8 +38,29 @@ public static class VirtioFeature
     /// <summary>VIRTIO_F_ACCESS_PLATFORM: the device reaches memory only as the platform allows: by the addresses that a DMA space gives.</summary>
     public const ulong AccessPlatform = 1ul << 33;
 
+    /// <summary>VIRTIO_F_RING_PACKED: the packed virtqueue (2.8).</summary>
+    public const ulong RingPacked = 1ul << 34;
+
+    /// <summary>VIRTIO_F_IN_ORDER: buffers are used in the order in which they were made available (2.7.9, 2.8.15).</summary>
+    public const ulong InOrder = 1ul << 35;
+
+    /// <summary>VIRTIO_F_ORDER_PLATFORM: memory is ordered as the platform orders it for devices (6.1).</summary>
+    public const ulong OrderPlatform = 1ul << 36;
+
+    /// <summary>VIRTIO_F_NOTIFICATION_DATA: notifications say how far the ring is filled (2.9).</summary>
+    public const ulong NotificationData = 1ul << 38;
+
+    /// <summary>VIRTIO_F_NOTIF_CONFIG_DATA: the device chooses what stands for the queue in a notification (4.1.4.3).</summary>
+    public const ulong NotifConfigData = 1ul << 39;
+
+    /// <summary>VIRTIO_F_RING_RESET: one queue can be reset while the others run (2.6.1).</summary>
+    public const ulong RingReset = 1ul << 40;
+
+    /// <summary>The bits that are not the device type's: 24 to 49 (6).</summary>
+    public const ulong Reserved = ((1ul << 26) - 1) << 24;
+
     /// <summary>What this library knows how to use with every device.</summary>
-    public const ulong Supported = IndirectDescriptors | EventIndex | Version1 | AccessPlatform;
+    public const ulong Supported = IndirectDescriptors | EventIndex | Version1 | AccessPlatform | OrderPlatform;
 
     /// <summary>The name of a reserved feature bit in the specification's words; empty for one without a name.</summary>
     public static string NameOf(int bit) => bit switch

@@ -23,11 +23,15 @@ internal static class SplitLayout
     /// <summary>The descriptor table comes first, aligned to 16.</summary>
     internal static uint AvailableOffset(uint size) => size * DescriptorLength;
 
-    /// <summary>The available ring with its event word, then the used ring, aligned to 64 to keep both sides' lines apart.</summary>
-    internal static uint UsedOffset(uint size) => (AvailableOffset(size) + AvailableHeader + 2 * size + 2 + 63) & ~63u;
+    /// <summary>
+    /// The available ring with its event word, then the used ring: aligned to 64 to keep both sides' lines apart, or to 4096 where the
+    /// legacy layout has it so (2.7.2).
+    /// </summary>
+    internal static uint UsedOffset(uint size, uint alignment) =>
+        (AvailableOffset(size) + AvailableHeader + 2 * size + 2 + alignment - 1) & ~(alignment - 1);
 
     /// <summary>The whole block in bytes.</summary>
-    internal static uint TotalLength(uint size) => UsedOffset(size) + UsedHeader + UsedElementLength * size + 2;
+    internal static uint TotalLength(uint size, uint alignment) => UsedOffset(size, alignment) + UsedHeader + UsedElementLength * size + 2;
 }
 
 /// <summary>struct virtq_desc (virtio 2.7.5), with its two last fields in one word.</summary>

@@ -84,7 +84,7 @@ public sealed unsafe partial class SplitVirtqueue : Virtqueue
         _sharing = _dma.NeedsSharing;
         byte* start = memory.Pointer;
         byte* available = start + SplitLayout.AvailableOffset(size);
-        byte* used = start + SplitLayout.UsedOffset(size);
+        byte* used = start + SplitLayout.UsedOffset(size, transport.RingAlignment);
         _descriptors = (SplitDescriptor*)start;
         _availableFlags = (ushort*)available;
         _availableIndex = (ushort*)(available + 2);
@@ -97,19 +97,14 @@ public sealed unsafe partial class SplitVirtqueue : Virtqueue
         _slots = new Slot[size];
         _pieces = new DmaBuffer[_sharing ? size : 0];
         _indirectPieces = new DmaBuffer[_sharing && _indirect ? size * IndirectPieces : 0];
-        for (int i = 0; i < size; i++)
-        {
-            _slots[i].Next = (ushort)(i + 1);
-        }
-        _slots[size - 1].Next = None;
-        _free = size;
+        LinkFreeDescriptors();
     }
 
-    /// <summary>Where the areas are for the device.</summary>
-    public VirtqueueAddresses Addresses => new(
+    /// <inheritdoc/>
+    public override VirtqueueAddresses Addresses => new(
         _memory.DeviceAddress,
         _memory.DeviceAddress + SplitLayout.AvailableOffset(_size),
-        _memory.DeviceAddress + SplitLayout.UsedOffset(_size));
+        _memory.DeviceAddress + SplitLayout.UsedOffset(_size, _transport.RingAlignment));
 
     /// <inheritdoc/>
     public override ushort Index => _index;
@@ -145,12 +140,15 @@ public sealed unsafe partial class SplitVirtqueue : Virtqueue
     /// Allocates a queue of <paramref name="size"/> descriptors, a power of two up to 32768; false when there is no memory. Interrupts are
     /// wanted from the start.
     /// </summary>
-    public static bool TryCreate(VirtioTransport transport, ushort index, ushort size, bool eventIndex, bool indirect, out SplitVirtqueue? queue)
+    public static bool TryCreate(VirtioTransport transport, ushort index, ushort size, ulong features, out SplitVirtqueue? queue)
     {
+        bool eventIndex = (features & VirtioFeature.EventIndex) != 0;
+        bool indirect = (features & VirtioFeature.IndirectDescriptors) != 0;
         Contract.Require(size is > 0 and <= MaxSize && (size & (size - 1)) == 0, "the size of a split virtqueue is a power of two");
         queue = null;
         DmaSpace dma = transport.Dma;
-        if (!dma.TryAllocate(SplitLayout.TotalLength(size), 64, out DmaBuffer memory))
+        uint alignment = transport.RingAlignment;
+        if (!dma.TryAllocate(SplitLayout.TotalLength(size, alignment), alignment, out DmaBuffer memory))
         {
             return false;
         }
@@ -377,6 +375,21 @@ public sealed unsafe partial class SplitVirtqueue : Virtqueue
     }
 
     /// <inheritdoc/>
+    public override void Restart()
+    {
+        Contract.Require(_inFlight == 0, "a queue was restarted while buffers were in flight");
+        _memory.Span.Clear();
+        _added = 0;
+        _published = 0;
+        _taken = 0;
+        _seen = 0;
+        _broken = false;
+        _brokenReason = "";
+        _interruptNoted = false;
+        LinkFreeDescriptors();
+    }
+
+    /// <inheritdoc/>
     public override void Free()
     {
         Contract.Require(_inFlight == 0, "a queue was freed while buffers were in flight");
@@ -389,6 +402,17 @@ public sealed unsafe partial class SplitVirtqueue : Virtqueue
             _dma.Unshare(_indirectMemory, DmaDirection.Both);
             _dma.Free(_indirectMemory);
         }
+    }
+
+    private void LinkFreeDescriptors()
+    {
+        for (int i = 0; i < _size; i++)
+        {
+            _slots[i].Next = (ushort)(i + 1);
+        }
+        _slots[_size - 1].Next = None;
+        _firstFree = 0;
+        _free = _size;
     }
 
     private bool Break(string reason, uint value)

@@ -1,5 +1,6 @@
 // A virtqueue as a driver uses it, whatever its format (virtio 2.6).
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Transport;
 
 namespace VirtioSharp.Drivers.Virtio.Queue;
 
@@ -10,11 +11,43 @@ namespace VirtioSharp.Drivers.Virtio.Queue;
 /// </summary>
 public abstract class Virtqueue : InterruptHandler
 {
+    /// <summary>
+    /// Allocates a queue in the format that <paramref name="features"/> ask for; false when there is no memory. <paramref name="size"/> is
+    /// one that <see cref="TryChooseSize"/> gave. Interrupts are wanted from the start.
+    /// </summary>
+    public static bool TryCreate(VirtioTransport transport, ushort index, ushort size, ulong features, out Virtqueue? queue)
+    {
+        bool created = SplitVirtqueue.TryCreate(transport, index, size, features, out SplitVirtqueue? split);
+        queue = split;
+        return created;
+    }
+
+    /// <summary>
+    /// The size to ask for, given what the device offers and what the driver can use at most: a power of two with a split ring (virtio 2.7).
+    /// False when the offer itself is against the rules.
+    /// </summary>
+    public static bool TryChooseSize(ulong features, ushort offered, ushort wanted, out ushort size)
+    {
+        size = offered;
+        if (offered is 0 or > SplitVirtqueue.MaxSize || (offered & (offered - 1)) != 0)
+        {
+            return false;
+        }
+        while (size > wanted)
+        {
+            size /= 2;
+        }
+        return true;
+    }
+
     /// <summary>The index of the queue in its device.</summary>
     public abstract ushort Index { get; }
 
     /// <summary>How many descriptors there are, 1 to 32768.</summary>
     public abstract ushort Size { get; }
+
+    /// <summary>Where the areas are for the device.</summary>
+    public abstract VirtqueueAddresses Addresses { get; }
 
     /// <summary>How many descriptors are free. A buffer takes one for each piece, or one in all where an indirect table is used.</summary>
     public abstract int FreeDescriptors { get; }
@@ -71,6 +104,11 @@ public abstract class Virtqueue : InterruptHandler
 
     /// <summary>True when an interrupt came since the last call; clears it.</summary>
     public abstract bool TakeInterrupt();
+
+    /// <summary>
+    /// Makes the queue as new, broken or not: the device or this queue was reset, and all buffers were detached. Counters go on.
+    /// </summary>
+    public abstract void Restart();
 
     /// <summary>Gives the ring's memory back; the device was reset and all buffers detached.</summary>
     public abstract void Free();

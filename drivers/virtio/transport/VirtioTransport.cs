@@ -42,6 +42,20 @@ public abstract class VirtioTransport
     /// <summary>True for the interface from before virtio 1.0: no FEATURES_OK, 32 feature bits.</summary>
     public abstract bool IsLegacy { get; }
 
+    /// <summary>
+    /// The features that this way to the device can serve, of bits 24 to 49 (virtio 6); a feature outside is not accepted even when it
+    /// is offered. Device types' own bits are always set.
+    /// </summary>
+    public virtual ulong SupportedFeatures => ulong.MaxValue;
+
+    /// <summary>False where a queue has the size the device says and no other (virtio 4.1.4.9, legacy).</summary>
+    public virtual bool CanChooseQueueSize => true;
+
+    /// <summary>
+    /// The alignment of a ring's memory and of its used part in bytes: a power of two, at least 64; 4096 with the legacy layout (virtio 2.7.2).
+    /// </summary>
+    public virtual uint RingAlignment => 64;
+
     /// <summary>The memory the device can reach.</summary>
     public abstract DmaSpace Dma { get; }
 
@@ -104,6 +118,20 @@ public abstract class VirtioTransport
 
     /// <summary>Tells the device that there is something in <paramref name="queue"/>, which is enabled. One register write.</summary>
     public abstract void Notify(ushort queue);
+
+    /// <summary>
+    /// The same with NOTIFICATION_DATA (virtio 2.9, 4.1.5.2): also says where the next buffer will be put, bits 0 to 14 the offset in the
+    /// ring and bit 15 the wrap counter (or with a split ring the whole available index). Only called when the feature was agreed on.
+    /// </summary>
+    public virtual void NotifyWithPosition(ushort queue, ushort position) => Notify(queue);
+
+    /// <summary>Begins the reset of one queue (virtio 2.6.1, 4.1.4.3); only called when RING_RESET was agreed on.</summary>
+    public virtual void BeginQueueReset(ushort queue)
+    {
+    }
+
+    /// <summary>True when the reset of a queue that was begun is done.</summary>
+    public virtual bool IsQueueReset(ushort queue) => true;
 
     /// <summary>Reads and clears the ISR status (virtio 4.1.4.5); only meaningful with a pin.</summary>
     public abstract byte ReadInterruptStatus();

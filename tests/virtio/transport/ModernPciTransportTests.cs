@@ -72,7 +72,7 @@ public sealed class ModernPciTransportTests : IDisposable
         FakeConsoleDevice console = new();
         VirtioDevice device = Open(console, multiplier);
         Assert.True(device.Negotiate(VirtioFeature.Version1, VirtioFeature.Supported).IsBound);
-        Assert.True(device.PrepareInterrupts(2, null).IsBound);
+        Assert.True(device.PrepareInterrupts(2).IsBound);
         Assert.True(device.CreateQueue(0, 8, out Virtqueue? receive).IsBound);
         Assert.True(device.CreateQueue(1, 8, out Virtqueue? transmit).IsBound);
         device.Start();
