@@ -52,8 +52,11 @@ public abstract class BlockRequest
     /// <summary>Used by the driver that holds the request: how many bytes have been handed to the device so far.</summary>
     internal ulong IssuedBytes;
 
-    /// <summary>Used by the driver that holds the request: when it was submitted.</summary>
-    internal ulong SubmittedAt;
+    /// <summary>Used by the driver that holds the request: true when the device had a part of it before a reset.</summary>
+    internal bool WasIssued;
+
+    /// <summary>Used by the driver that holds the request: for a flush, how many writes had been completed when it was issued.</summary>
+    internal ulong WritesBefore;
 
     /// <summary>Prepares the request with one buffer; a flush has none (<c>default</c>).</summary>
     public void Prepare(BlockOperation operation, ulong sector, in DmaBuffer buffer)

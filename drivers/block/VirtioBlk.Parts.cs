@@ -47,6 +47,7 @@ public sealed unsafe partial class VirtioBlk
             // Devices write the text and may leave the rest alone: it has to be NUL before.
             data.Span.Clear();
             _segments[0] = data;
+            request.WritesBefore = _writesDone;
             uint type = request.Operation == BlockOperation.Flush ? VirtioBlkFormat.TypeFlush : VirtioBlkFormat.TypeGetId;
             return TryIssuePart(request, type, 0, data.Length == 0 ? 0 : 1, data.Length, isRead: true);
         }
@@ -136,6 +137,7 @@ public sealed unsafe partial class VirtioBlk
         _freeCount--;
         slot.Request = request;
         slot.ReadLength = isRead ? length : 0;
+        slot.IssuedAt = _lookedAt;
         request.PendingParts++;
         return true;
     }

@@ -19,7 +19,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
 
     private readonly VirtioDevice _virtio;
     private readonly Virtqueue _queue;
-    private readonly VirtioBlkLimits _limits;
+    private VirtioBlkLimits _limits;
     private readonly DmaBuffer _memory;
     private readonly Slot[] _slots;
     private readonly ushort[] _freeSlots;
@@ -30,7 +30,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     private BlockRequest? _firstWaiting;
     private BlockRequest? _lastWaiting;
     private ulong _lookAt = ulong.MaxValue;
-    private ulong _lastProgress;
+    private ulong _lookedAt;
     private ulong _partsDone;
     private ulong _partsDoneAtLook;
     private bool _toldSinceLook;
@@ -43,6 +43,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         internal DmaBuffer Header;
         internal DmaBuffer Status;
         internal uint ReadLength;
+        internal ulong IssuedAt;
     }
 
     private VirtioBlk(VirtioDevice virtio, Virtqueue queue, in VirtioBlkLimits limits, in DmaBuffer memory)
@@ -85,7 +86,10 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override int MaxInFlight => _queue.Size / 3;
 
-    /// <summary>After how many nanoseconds in which no part of any request was done the device is given up.</summary>
+    /// <summary>
+    /// After how many nanoseconds with the device a part of a request is given up: the request ends as timed out, and the device is reset.
+    /// It is looked at every 10 ms, and a part may be given up that much too early.
+    /// </summary>
     public ulong RequestTimeout { get; set; } = DefaultTimeout;
 
     /// <summary>How many requests were completed.</summary>
@@ -129,29 +133,28 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         {
             return status;
         }
+        if (_cacheInDoubt && request.Operation == BlockOperation.Flush)
+        {
+            _cacheInDoubt = false;
+            return IoStatus.DeviceError;
+        }
         request.Begin();
         request.PendingParts = 0;
         request.PartStatus = IoStatus.Ok;
         request.IssuedBytes = 0;
+        request.WasIssued = false;
         request.Next = null;
         if (_lookAt == ulong.MaxValue)
         {
-            _lastProgress = _virtio.Transport.Clock.Now;
-            _lookAt = _lastProgress + LookAgainInterval;
+            _lookedAt = _virtio.Transport.Clock.Now;
+            _oldestIssue = _lookedAt;
+            _lookAt = _lookedAt + LookAgainInterval;
         }
         if (_firstWaiting is null && TryIssue(request))
         {
             return IoStatus.Ok;
         }
-        if (_lastWaiting is null)
-        {
-            _firstWaiting = request;
-        }
-        else
-        {
-            _lastWaiting.Next = request;
-        }
-        _lastWaiting = request;
+        AddWaiting(request);
         return IoStatus.Ok;
     }
 
@@ -180,12 +183,12 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             }
             if (_queue.IsBroken)
             {
-                FailEverything(IoStatus.DeviceError);
+                Recover(IoStatus.DeviceError, now: 0);
                 return;
             }
             if (!any)
             {
-                return;
+                break;
             }
             IssueWaiting();
             if (_failure != IoStatus.Ok)
@@ -195,6 +198,10 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             _queue.Kick();
         }
         while (!_queue.TryEnableInterrupts());
+        if (_virtio.TakeConfigChange())
+        {
+            OnConfigChange();
+        }
     }
 
     /// <inheritdoc/>
@@ -217,15 +224,21 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             _toldSinceLook = false;
             return;
         }
+        _lookedAt = now;
+        _lookAt = now + LookAgainInterval;
+        if (_virtio.NeedsReset())
+        {
+            Recover(IoStatus.DeviceError, now: 0);
+            return;
+        }
+        if (IsPartOverdue(now))
+        {
+            Recover(IoStatus.TimedOut, now);
+            return;
+        }
         if (_partsDone != _partsDoneAtLook)
         {
-            _lastProgress = now;
             _toldSinceLook = false;
-        }
-        else if (now - _lastProgress >= RequestTimeout || _virtio.NeedsReset())
-        {
-            FailEverything(_virtio.NeedsReset() ? IoStatus.DeviceError : IoStatus.TimedOut);
-            return;
         }
         else if (!_toldSinceLook)
         {
@@ -235,7 +248,6 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             LostDoorbells++;
         }
         _partsDoneAtLook = _partsDone;
-        _lookAt = now + LookAgainInterval;
     }
 
     /// <inheritdoc/>
@@ -243,7 +255,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     {
         if (_failure == IoStatus.Ok)
         {
-            FailEverything(IoStatus.Removed);
+            GiveUp(IoStatus.Removed, now: 0);
         }
         _failure = IoStatus.Removed;
     }
@@ -255,15 +267,41 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         slot.Request = null;
         _freeSlots[_freeCount++] = number;
         _partsDone++;
+        if (status == IoStatus.Ok)
+        {
+            _recoveriesInVain = 0;
+        }
         if (request.PartStatus == IoStatus.Ok)
         {
             request.PartStatus = status;
         }
         if (--request.PendingParts == 0 && request != _firstWaiting)
         {
-            Completed++;
-            request.Complete(request.PartStatus);
+            End(request);
         }
+    }
+
+    private void End(BlockRequest request)
+    {
+        Completed++;
+        if (request.PartStatus == IoStatus.Ok)
+        {
+            NoteDurability(request);
+        }
+        request.Complete(request.PartStatus);
+    }
+
+    private void AddWaiting(BlockRequest request)
+    {
+        if (_lastWaiting is null)
+        {
+            _firstWaiting = request;
+        }
+        else
+        {
+            _lastWaiting.Next = request;
+        }
+        _lastWaiting = request;
     }
 
     private void IssueWaiting()
@@ -271,6 +309,10 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         while (_firstWaiting is not null)
         {
             BlockRequest request = _firstWaiting;
+            if (_oneByOne && PartsInFlight != request.PendingParts)
+            {
+                return;
+            }
             // After an error the rest of a request is not worth asking for.
             bool done = request.PartStatus != IoStatus.Ok || TryIssue(request);
             if (!done)
@@ -285,43 +327,9 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             }
             if (request.PendingParts == 0)
             {
-                Completed++;
-                request.Complete(request.PartStatus);
+                End(request);
             }
         }
-    }
-
-    /// <summary>Resets the device, ends everything in flight and waiting, once each, and frees the memory last.</summary>
-    private void FailEverything(IoStatus status)
-    {
-        _failure = status;
-        _lookAt = ulong.MaxValue;
-        bool reset = _virtio.Stop();
-        BlockRequest? waiting = _firstWaiting;
-        _firstWaiting = null;
-        _lastWaiting = null;
-        while (_queue.TryDetach(out ushort number))
-        {
-            BlockRequest request = _slots[number].Request!;
-            _slots[number].Request = null;
-            _freeSlots[_freeCount++] = number;
-            if (--request.PendingParts == 0 && request != waiting)
-            {
-                request.Complete(request.PartStatus == IoStatus.Ok ? status : request.PartStatus);
-            }
-        }
-        while (waiting is not null)
-        {
-            BlockRequest? next = waiting.Next;
-            waiting.Next = null;
-            waiting.Complete(status);
-            waiting = next;
-        }
-        if (reset)
-        {
-            // A device that does not come out of reset may still write: its memory is given up instead.
-            _virtio.FreeQueues();
-            Dma.Free(_memory);
-        }
+        _oneByOne = false;
     }
 }

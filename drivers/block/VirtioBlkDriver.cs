@@ -12,7 +12,6 @@ public sealed class VirtioBlkDriver : VirtioDriver
     private const ulong Supported = VirtioFeature.Supported | VirtioBlkFormat.SizeMax | VirtioBlkFormat.SegMax | VirtioBlkFormat.ReadOnly |
         VirtioBlkFormat.BlockSize | VirtioBlkFormat.Flush;
     private const ushort MaxQueueSize = 1024;
-    private const ulong MaxSectorCount = ulong.MaxValue / BlockDevice.SectorSize;
 
     private int _count;
 
@@ -29,18 +28,10 @@ public sealed class VirtioBlkDriver : VirtioDriver
         {
             return result;
         }
-        if (!virtio.TryReadConfig64(VirtioBlkFormat.CapacityOffset, out ulong sectors))
+        result = VirtioBlkLimits.Read(virtio, out VirtioBlkLimits limits);
+        if (!result.IsBound)
         {
-            return virtio.Fail("the capacity can't be read: the configuration is too short or never holds still", transport.ConfigLength);
-        }
-        if (sectors > MaxSectorCount)
-        {
-            return virtio.Fail("the capacity in bytes does not fit 64 bits", sectors);
-        }
-        VirtioBlkLimits limits = ReadLimits(virtio, sectors);
-        if (limits.SegmentMax == 0 || limits.SizeMax < limits.BlockSize)
-        {
-            return virtio.Fail("seg_max or size_max leaves no room for a single block", limits.SizeMax);
+            return virtio.Fail(result.Reason, result.Value);
         }
         result = virtio.PrepareInterrupts(1);
         if (!result.IsBound)
@@ -65,35 +56,4 @@ public sealed class VirtioBlkDriver : VirtioDriver
         device = disk;
         return ProbeResult.Bound;
     }
-
-    private static VirtioBlkLimits ReadLimits(VirtioDevice virtio, ulong sectors)
-    {
-        uint blockSize = virtio.Has(VirtioBlkFormat.BlockSize) ? virtio.ReadConfig32(VirtioBlkFormat.BlockSizeOffset) : BlockDevice.SectorSize;
-        if (blockSize is < BlockDevice.SectorSize or > 1 << 20 || (blockSize & (blockSize - 1)) != 0)
-        {
-            // It is advice only (5.2.5): nonsense is not used.
-            Log.Write(LogLevel.Warning, "virtio-blk", "the block size is no power of two from 512 on; 512 is used", blockSize);
-            blockSize = BlockDevice.SectorSize;
-        }
-        return new VirtioBlkLimits
-        {
-            SectorCount = sectors,
-            BlockSize = blockSize,
-            SizeMax = virtio.Has(VirtioBlkFormat.SizeMax) ? virtio.ReadConfig32(VirtioBlkFormat.SizeMaxOffset) : uint.MaxValue,
-            SegmentMax = virtio.Has(VirtioBlkFormat.SegMax) ? virtio.ReadConfig32(VirtioBlkFormat.SegMaxOffset) : 1,
-            IsReadOnly = virtio.Has(VirtioBlkFormat.ReadOnly),
-            HasFlush = virtio.Has(VirtioBlkFormat.Flush),
-        };
-    }
-}
-
-/// <summary>What a block device's configuration says, checked.</summary>
-internal struct VirtioBlkLimits
-{
-    internal ulong SectorCount;
-    internal uint BlockSize;
-    internal uint SizeMax;
-    internal uint SegmentMax;
-    internal bool IsReadOnly;
-    internal bool HasFlush;
 }

@@ -13,7 +13,7 @@ public sealed partial class VirtioDevice
     public bool Halt()
     {
         IsRunning = false;
-        return TryReset();
+        return Transport.IsPresent && TryReset();
     }
 
     /// <summary>

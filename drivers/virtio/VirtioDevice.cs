@@ -181,12 +181,13 @@ public sealed partial class VirtioDevice
 
     /// <summary>
     /// Stops the device for good: reset awaited, bus mastering off, interrupts released. Buffers in flight can be detached afterwards.
+    /// A device that has left its bus counts as reset: it can't reach memory any more.
     /// The rings' memory is freed by <see cref="FreeQueues"/>, and only when the reset was seen.
     /// </summary>
     public bool Stop()
     {
         IsRunning = false;
-        bool reset = TryReset();
+        bool reset = !Transport.IsPresent || TryReset();
         Transport.Disable();
         _interrupts.Release();
         return reset;

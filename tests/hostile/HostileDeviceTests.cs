@@ -56,6 +56,7 @@ public sealed class HostileDeviceTests
             else
             {
                 Assert.True(devices.Count == 1, $"{fault.Story}: {result.Reason} (0x{result.Value:X})");
+                ((VirtioBlk)devices[0]).MaxRecoveries = 0;
                 DoRequests(fault, scene, (BlockDevice)devices[0]);
             }
             scene.Machine.Violations.AssertEmpty();
@@ -64,6 +65,44 @@ public sealed class HostileDeviceTests
             {
                 scene.Machine.AssertNothingLeaked();
             }
+        }
+        finally
+        {
+            scene.Machine.Dispose();
+        }
+    }
+
+    /// <summary>The cases in which a device breaks its ring or asks for a reset, and could do better the next time.</summary>
+    public static TheoryData<string, bool> BreakingCases
+    {
+        get
+        {
+            TheoryData<string, bool> data = [];
+            foreach (FaultCase fault in All.Where(fault => fault.Expected == Outcome.Breaks && fault.Id != "R01"))
+            {
+                data.Add(fault.Id, true);
+                data.Add(fault.Id, false);
+            }
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(BreakingCases))]
+    public void The_driver_resets_a_device_that_broke_and_repeats_what_was_in_flight(string id, bool withMsix)
+    {
+        FaultCase fault = All.Single(candidate => candidate.Id == id);
+        FaultScene scene = new(withMsix);
+        try
+        {
+            fault.Arrange(scene);
+            VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(scene.Machine);
+            scene.Disk.AfterReset = () => scene.Disk.HoldsBack = false;
+            DoRequests(fault with { Expected = Outcome.Works }, scene, disk);
+            Assert.Equal(1ul, disk.Recoveries);
+            Assert.InRange(disk.Repeats, 1ul, (ulong)Requests);
+            scene.Machine.Violations.AssertEmpty();
+            scene.Machine.AssertNothingLeaked();
         }
         finally
         {

@@ -92,6 +92,6 @@ public static class RingFaults
         })) { NeedsMsix = true },
         new("I12", "the machine has no message left", Outcome.Refused, scene => scene.Machine.MessagesLeft = 0) { NeedsMsix = true },
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
-            () => scene.Machine.Pull(scene.Function), letGo: false)) { MayLeak = true },
+            () => scene.Machine.Pull(scene.Function), letGo: false)),
     ];
 }

@@ -44,6 +44,9 @@ public sealed class ModernPciTransport : VirtioTransport
     /// <inheritdoc/>
     public override uint ConfigLength => (uint)_device.Length;
 
+    /// <inheritdoc/>
+    public override bool IsPresent => _function.ReadConfig16(PciRegisters.VendorId) != PciRegisters.NoVendor;
+
     /// <summary>The function behind the transport.</summary>
     public PciFunction Function => _function;
 

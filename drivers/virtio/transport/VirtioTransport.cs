@@ -62,6 +62,9 @@ public abstract class VirtioTransport
     /// <summary>The time.</summary>
     public abstract Clock Clock { get; }
 
+    /// <summary>False when the device has left its bus: nothing answers any more, and nothing can reach memory.</summary>
+    public virtual bool IsPresent => true;
+
     /// <summary>Reads device status (virtio 2.1).</summary>
     public abstract byte ReadStatus();
 

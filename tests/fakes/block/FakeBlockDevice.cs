@@ -59,10 +59,10 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     }
 
     /// <summary>What is on the disk.</summary>
-    public byte[] Disk { get; }
+    public byte[] Disk { get; private set; }
 
     /// <summary>What would be on the disk after a power cut.</summary>
-    public byte[] Durable { get; }
+    public byte[] Durable { get; private set; }
 
     /// <summary>The identification, at most 20 bytes.</summary>
     public byte[] Id { get; set; } = "FAKE-DISK"u8.ToArray();
@@ -88,6 +88,9 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     /// <summary>A fault: the device knows only these request types.</summary>
     public Func<uint, bool>? Knows { get; set; }
 
+    /// <summary>A fault: a request for this sector makes the device break its ring.</summary>
+    public ulong? BreaksAtSector { get; set; }
+
     /// <summary>True while the disk ends before where a request that is right for the driver would end.</summary>
     public bool HasShrunk { get; set; }
 
@@ -104,6 +107,14 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     {
         BinaryPrimitives.WriteUInt64LittleEndian(Config, sectors);
         return this;
+    }
+
+    /// <summary>Makes the disk larger, and tells the driver.</summary>
+    public void Grow(ulong sectors)
+    {
+        Disk = [.. Disk, .. new byte[sectors * SectorSize - (ulong)Disk.Length]];
+        Durable = [.. Durable, .. new byte[sectors * SectorSize - (ulong)Durable.Length]];
+        ChangeConfig(config => BinaryPrimitives.WriteUInt64LittleEndian(config, sectors));
     }
 
     /// <summary>Limits the length of a piece and their number; 0 for no limit.</summary>
@@ -177,6 +188,11 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
         ulong sector = BinaryPrimitives.ReadUInt64LittleEndian(header.AsSpan(8));
         violations.Require(BinaryPrimitives.ReadUInt32LittleEndian(header.AsSpan(4)) == 0, "a block request whose reserved field is not 0 (5.2.6)");
         CheckLimits(chain);
+        if (BreaksAtSector == sector && type <= 1)
+        {
+            Queues[0].PushUsed(0xFFFF, 0);
+            return;
+        }
         uint written = 0;
         byte status = Knows?.Invoke(type) ?? true ? Do(type, sector, chain, ref written) : StatusUnsupported;
         byte? answer = OnStatus is null ? status : OnStatus(status);

@@ -95,6 +95,9 @@ public abstract class FakeVirtioDevice
     /// <summary>How many reads of the status after a reset still show the old one (virtio 4.1.4.3.1); -1: it never ends.</summary>
     public int ResetReads { get; set; }
 
+    /// <summary>Called after each reset by the driver: for a device that is another one afterwards.</summary>
+    public Action? AfterReset { get; set; }
+
     /// <summary>A fault: features that the device does not want together with FEATURES_OK.</summary>
     public Func<ulong, bool>? RefusesFeatures { get; set; }
 
@@ -322,6 +325,7 @@ public abstract class FakeVirtioDevice
         }
         OnReset();
         Bus.Reset();
+        AfterReset?.Invoke();
     }
 
     private void RequireOrder(byte added, byte bit, byte before) =>
