@@ -60,7 +60,8 @@ public static class VirtioFeature
     public const ulong Reserved = ((1ul << 26) - 1) << 24;
 
     /// <summary>What this library knows how to use with every device.</summary>
-    public const ulong Supported = IndirectDescriptors | EventIndex | Version1 | AccessPlatform | OrderPlatform;
+    public const ulong Supported = IndirectDescriptors | EventIndex | Version1 | AccessPlatform | OrderPlatform |
+        NotifConfigData | RingReset;
 
     /// <summary>The name of a reserved feature bit in the specification's words; empty for one without a name.</summary>
     public static string NameOf(int bit) => bit switch

@@ -179,7 +179,7 @@ public sealed class VirtioBlkTests : IDisposable
     public void Of_all_features_those_that_are_known_are_accepted()
     {
         _device.MakeReadOnly().Limit(4, 4096);
-        _device.OfferedFeatures |= 1ul << 34 | 1ul << 40 | 1ul << 60 | 1ul << 3;
+        _device.OfferedFeatures |= 1ul << 37 | 1ul << 41 | 1ul << 45 | 1ul << 60 | 1ul << 3;
         Assert.True(Disk.IsReadOnly);
         Assert.Equal(
             FakeVirtioDevice.Version1 | FakeVirtioDevice.EventIndex | FakeVirtioDevice.IndirectDescriptors |

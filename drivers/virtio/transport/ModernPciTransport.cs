@@ -13,27 +13,39 @@ public sealed class ModernPciTransport : VirtioTransport
     private readonly IoWindow _isr;
     private readonly IoWindow _device;
     private readonly uint _notifyMultiplier;
-    private ulong[] _notifyOffsets = new ulong[4];
+    private readonly bool _canNotifyWithPosition;
+    private Doorbell[] _doorbells = new Doorbell[4];
+    private ulong _features;
 
     private ModernPciTransport(PciFunction function, ushort type, in VirtioPciCapabilities found)
     {
         _function = function;
         DeviceType = type;
+        Name = found.UsesConfigAccess ? "modern PCI (through config space)"
+            : found.NotifiesByPorts ? "modern PCI (notified by a port)"
+            : "modern PCI";
         _common = found.Common;
         _notify = found.Notify;
         _isr = found.Isr;
         _device = found.Device;
         _notifyMultiplier = found.NotifyMultiplier;
+        _canNotifyWithPosition = found.CanNotifyWithPosition;
     }
 
     /// <inheritdoc/>
-    public override string Name => "modern PCI";
+    public override string Name { get; }
 
     /// <inheritdoc/>
     public override ushort DeviceType { get; }
 
     /// <inheritdoc/>
     public override bool IsLegacy => false;
+
+    /// <inheritdoc/>
+    public override ulong SupportedFeatures =>
+        ~((_common.Contains(VirtioPciRegisters.QueueNotifyConfigData, 2) ? 0 : VirtioFeature.NotifConfigData) |
+            (_common.Contains(VirtioPciRegisters.QueueReset, 2) ? 0 : VirtioFeature.RingReset) |
+            (_canNotifyWithPosition ? 0 : VirtioFeature.NotificationData));
 
     /// <inheritdoc/>
     public override DmaSpace Dma => _function.Dma;
@@ -61,17 +73,16 @@ public sealed class ModernPciTransport : VirtioTransport
             return ProbeResult.Failed("the function does not let itself be enabled", command);
         }
         VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
-        ulong multiplier = found.NotifyMultiplier;
         string missing = !found.HasAny && IsTransitional(function) ? "a device with the legacy interface only, which is not supported yet"
             : !found.Common.IsValid ? "no usable capability for the common configuration"
+            : !found.Notify.IsValid && found.BadMultiplier != 0 ? "a notify_off_multiplier that is no even power of two"
             : !found.Notify.IsValid ? "no usable capability for notifications"
             : !found.Isr.IsValid ? "no usable capability for the interrupt status"
-            : multiplier != 0 && (multiplier == 1 || (multiplier & (multiplier - 1)) != 0) ? "a notify_off_multiplier that is no even power of two"
             : "";
         if (missing.Length != 0)
         {
             function.Disable();
-            return ProbeResult.Failed(missing, multiplier);
+            return ProbeResult.Failed(missing, found.BadMultiplier);
         }
         transport = new ModernPciTransport(function, type, found);
         return ProbeResult.Bound;
@@ -95,6 +106,7 @@ public sealed class ModernPciTransport : VirtioTransport
     /// <inheritdoc/>
     public override void WriteDriverFeatures(ulong features)
     {
+        _features = features;
         _common.Write32(VirtioPciRegisters.DriverFeatureSelect, 0);
         _common.Write32(VirtioPciRegisters.DriverFeature, (uint)features);
         _common.Write32(VirtioPciRegisters.DriverFeatureSelect, 1);
@@ -148,7 +160,7 @@ public sealed class ModernPciTransport : VirtioTransport
     {
         Select(queue);
         _common.Write16(VirtioPciRegisters.QueueSize, size);
-        if (_common.Read16(VirtioPciRegisters.QueueSize) != size || !TryNoteNotifyOffset(queue))
+        if (_common.Read16(VirtioPciRegisters.QueueSize) != size || !TryNoteDoorbell(queue))
         {
             return false;
         }
@@ -172,7 +184,32 @@ public sealed class ModernPciTransport : VirtioTransport
     }
 
     /// <inheritdoc/>
-    public override void Notify(ushort queue) => _notify.Write16(_notifyOffsets[queue], queue);
+    public override void Notify(ushort queue)
+    {
+        Doorbell doorbell = _doorbells[queue];
+        _notify.Write16(doorbell.Offset, doorbell.Value);
+    }
+
+    /// <inheritdoc/>
+    public override void NotifyWithPosition(ushort queue, ushort position)
+    {
+        Doorbell doorbell = _doorbells[queue];
+        _notify.Write32(doorbell.Offset, doorbell.Value | (uint)position << 16);
+    }
+
+    /// <inheritdoc/>
+    public override void BeginQueueReset(ushort queue)
+    {
+        Select(queue);
+        _common.Write16(VirtioPciRegisters.QueueReset, 1);
+    }
+
+    /// <inheritdoc/>
+    public override bool IsQueueReset(ushort queue)
+    {
+        Select(queue);
+        return _common.Read16(VirtioPciRegisters.QueueReset) == 0;
+    }
 
     /// <inheritdoc/>
     public override byte ReadInterruptStatus() => _isr.Read8(0);
@@ -199,19 +236,39 @@ public sealed class ModernPciTransport : VirtioTransport
         _common.Write32(offset + 4, (uint)(value >> 32));
     }
 
-    /// <summary>Computes where the selected queue is notified (4.1.4.4), once; false when that is outside the device's region.</summary>
-    private bool TryNoteNotifyOffset(ushort queue)
+    private bool Has(ulong feature) => (_features & feature) != 0;
+
+    /// <summary>
+    /// Computes where the selected queue is notified (4.1.4.4) and what is written there (4.1.5.2), once; false when that is outside the
+    /// device's region.
+    /// </summary>
+    private bool TryNoteDoorbell(ushort queue)
     {
         ulong offset = (ulong)_common.Read16(VirtioPciRegisters.QueueNotifyOffset) * _notifyMultiplier;
-        if (!_notify.Contains(offset, 2))
+        if (!_notify.Contains(offset, Has(VirtioFeature.NotificationData) ? 4u : 2u))
         {
             return false;
         }
-        if (queue >= _notifyOffsets.Length)
+        if (queue >= _doorbells.Length)
         {
-            Array.Resize(ref _notifyOffsets, queue + 4);
+            Array.Resize(ref _doorbells, queue + 4);
         }
-        _notifyOffsets[queue] = offset;
+        ushort value = Has(VirtioFeature.NotifConfigData) ? _common.Read16(VirtioPciRegisters.QueueNotifyConfigData) : queue;
+        _doorbells[queue] = new Doorbell(offset, value);
         return true;
+    }
+
+    /// <summary>How the device is told about a queue: where in the region of notifications, and what stands for the queue there.</summary>
+    private readonly struct Doorbell
+    {
+        internal Doorbell(ulong offset, ushort value)
+        {
+            Offset = offset;
+            Value = value;
+        }
+
+        internal ulong Offset { get; }
+
+        internal ushort Value { get; }
     }
 }

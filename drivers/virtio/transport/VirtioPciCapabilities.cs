@@ -5,8 +5,8 @@ using VirtioSharp.Drivers.Platform;
 namespace VirtioSharp.Drivers.Virtio.Transport;
 
 /// <summary>
-/// The first usable capability of each type, mapped. Reserved types and BARs are passed over; what does not lie within its BAR, or is
-/// too short, is not usable.
+/// The first usable capability of each type. Reserved types and BARs are passed over; what does not lie within its BAR, or is too
+/// short, is not usable. What can be mapped is preferred to what is reached through config space only, which is slower.
 /// </summary>
 internal struct VirtioPciCapabilities
 {
@@ -19,11 +19,26 @@ internal struct VirtioPciCapabilities
     internal IoWindow Device;
     internal uint NotifyMultiplier;
 
+    /// <summary>True when 32 bits may be written as a notification: the region and the multiplier are multiples of 4 (4.1.4.4.1).</summary>
+    internal bool CanNotifyWithPosition;
+
+    /// <summary>True when the notifications are in a BAR of ports.</summary>
+    internal bool NotifiesByPorts;
+
+    /// <summary>True when at least one structure is reached through config space.</summary>
+    internal bool UsesConfigAccess;
+
     /// <summary>True when there was any vendor capability: a device without one has the legacy interface only.</summary>
     internal bool HasAny;
 
-    /// <summary>True when a PCI configuration access capability was seen (4.1.4.9).</summary>
-    internal bool HasPciAccess;
+    /// <summary>A multiplier that the specification does not allow, for the reason of a failure; 0 when there was none.</summary>
+    internal uint BadMultiplier;
+
+    private byte _access; // where the PCI configuration access capability is
+    private Place _common;
+    private Place _notify;
+    private Place _isr;
+    private Place _device;
 
     /// <summary>Walks the list once and maps what is found.</summary>
     internal static VirtioPciCapabilities Find(PciFunction function)
@@ -38,14 +53,17 @@ internal struct VirtioPciCapabilities
                 found.Consider(function, walk);
             }
         }
+        if (found._access != 0)
+        {
+            found.ReachTheRest(function);
+        }
         return found;
     }
 
     private void Consider(PciFunction function, in PciCapabilities walk)
     {
-        byte place = walk.Offset;
-        byte length = function.ReadConfig8((ushort)(place + VirtioPciRegisters.CapabilityLengthField));
-        byte type = function.ReadConfig8((ushort)(place + VirtioPciRegisters.CapabilityTypeField));
+        byte length = function.ReadConfig8((ushort)(walk.Offset + VirtioPciRegisters.CapabilityLengthField));
+        byte type = function.ReadConfig8((ushort)(walk.Offset + VirtioPciRegisters.CapabilityTypeField));
         if (length < VirtioPciRegisters.CapabilityLength)
         {
             return;
@@ -53,40 +71,136 @@ internal struct VirtioPciCapabilities
         switch (type)
         {
             case VirtioPciRegisters.CommonConfiguration when !Common.IsValid:
-                TryMap(function, place, VirtioPciRegisters.CommonLength, VirtioPciRegisters.CommonLength, 4, out Common);
+                Common = Map(function, walk.Offset, VirtioPciRegisters.MinCommonLength, VirtioPciRegisters.MaxCommonLength, 4, ref _common);
                 break;
             case VirtioPciRegisters.NotifyConfiguration when !Notify.IsValid:
-                if (length >= VirtioPciRegisters.NotifyCapabilityLength && walk.Fits(VirtioPciRegisters.NotifyCapabilityLength) &&
-                    TryMap(function, place, 2, MaxNotifyLength, 2, out Notify))
+                if (length >= VirtioPciRegisters.NotifyCapabilityLength && walk.Fits(VirtioPciRegisters.NotifyCapabilityLength))
                 {
-                    NotifyMultiplier = function.ReadConfig32((ushort)(place + VirtioPciRegisters.NotifyMultiplierField));
+                    ConsiderNotify(function, walk.Offset);
                 }
                 break;
             case VirtioPciRegisters.IsrConfiguration when !Isr.IsValid:
-                TryMap(function, place, 1, 1, 1, out Isr);
+                Isr = Map(function, walk.Offset, 1, 1, 1, ref _isr);
                 break;
             case VirtioPciRegisters.DeviceConfiguration when !Device.IsValid:
-                TryMap(function, place, 1, MaxDeviceConfiguration, 4, out Device);
+                Device = Map(function, walk.Offset, 1, MaxDeviceConfiguration, 4, ref _device);
                 break;
-            case VirtioPciRegisters.PciConfiguration:
-                HasPciAccess = true;
+            case VirtioPciRegisters.PciConfiguration when _access == 0:
+                if (length >= VirtioPciRegisters.AccessCapabilityLength && walk.Fits(VirtioPciRegisters.AccessCapabilityLength))
+                {
+                    _access = walk.Offset;
+                }
                 break;
         }
     }
 
-    /// <summary>Maps the structure that a capability names: at least <paramref name="minimum"/> bytes, no more than <paramref name="maximum"/>.</summary>
-    private static bool TryMap(PciFunction function, byte place, uint minimum, uint maximum, uint alignment, out IoWindow window)
+    private void ConsiderNotify(PciFunction function, byte place)
     {
-        window = default;
+        uint multiplier = function.ReadConfig32((ushort)(place + VirtioPciRegisters.NotifyMultiplierField));
+        if (multiplier == 1 || (multiplier & (multiplier - 1)) != 0)
+        {
+            BadMultiplier = multiplier;
+            return;
+        }
+        Place found = default;
+        Notify = Map(function, place, 2, MaxNotifyLength, 2, ref found);
+        if (Notify.IsValid)
+        {
+            TakeNotify(found, multiplier);
+        }
+        else if (!_notify.IsFound && found.IsFound)
+        {
+            _notify = found;
+            NotifyMultiplier = multiplier;
+        }
+    }
+
+    private void TakeNotify(in Place place, uint multiplier)
+    {
+        NotifyMultiplier = multiplier;
+        NotifiesByPorts = place.IsPorts;
+        CanNotifyWithPosition = (place.Offset | multiplier) % 4 == 0 && place.Length >= 4;
+    }
+
+    /// <summary>
+    /// Maps the structure that a capability names: at least <paramref name="minimum"/> bytes, no more than <paramref name="maximum"/>. Where
+    /// it is goes to <paramref name="found"/> when it is within its BAR, even when that BAR can't be mapped.
+    /// </summary>
+    private static IoWindow Map(PciFunction function, byte place, uint minimum, uint maximum, uint alignment, ref Place found)
+    {
         byte bar = function.ReadConfig8((ushort)(place + VirtioPciRegisters.CapabilityBarField));
         uint offset = function.ReadConfig32((ushort)(place + VirtioPciRegisters.CapabilityOffsetField));
-        uint length = function.ReadConfig32((ushort)(place + VirtioPciRegisters.CapabilityOffsetField + 4));
+        uint length = function.ReadConfig32((ushort)(place + VirtioPciRegisters.CapabilitySizeField));
         if (bar > 5 || length < minimum || offset % alignment != 0 || !function.TryGetBar(bar, out PciBar description) || offset >= description.Length)
         {
-            return false;
+            return default;
         }
         // A device may claim more than its BAR holds as long as what is needed lies within it.
         ulong usable = Math.Min(Math.Min(length, maximum), description.Length - offset);
-        return usable >= minimum && function.TryMapBar(bar, out IoRegion? region) && IoWindow.TryCreate(region, offset, usable, out window);
+        if (usable < minimum)
+        {
+            return default;
+        }
+        Place here = new(bar, offset, (uint)usable, description);
+        if (function.TryMapBar(bar, out IoRegion? region) && IoWindow.TryCreate(region, offset, usable, out IoWindow window))
+        {
+            found = here;
+            return window;
+        }
+        if (!found.IsFound)
+        {
+            found = here;
+        }
+        return default;
+    }
+
+    /// <summary>What could not be mapped is reached through the window in config space.</summary>
+    private void ReachTheRest(PciFunction function)
+    {
+        Common = Reach(function, Common, _common);
+        Isr = Reach(function, Isr, _isr);
+        Device = Reach(function, Device, _device);
+        if (!Notify.IsValid && _notify.IsFound)
+        {
+            Notify = Reach(function, Notify, _notify);
+            TakeNotify(_notify, NotifyMultiplier);
+        }
+    }
+
+    private IoWindow Reach(PciFunction function, in IoWindow mapped, in Place place)
+    {
+        // The window's offset has 32 bits; a structure behind them can't be reached.
+        if (mapped.IsValid || !place.IsFound || (ulong)place.Offset + place.Length > uint.MaxValue)
+        {
+            return mapped;
+        }
+        UsesConfigAccess = true;
+        PciConfigAccess region = new(function, _access, place.Bar, place.BarLength);
+        return IoWindow.TryCreate(region, place.Offset, place.Length, out IoWindow window) ? window : default;
+    }
+
+    /// <summary>Where a structure is that makes sense.</summary>
+    private readonly struct Place
+    {
+        internal Place(byte bar, uint offset, uint length, in PciBar description)
+        {
+            Bar = bar;
+            Offset = offset;
+            Length = length;
+            BarLength = description.Length;
+            IsPorts = description.IsPorts;
+        }
+
+        internal byte Bar { get; }
+
+        internal uint Offset { get; }
+
+        internal uint Length { get; }
+
+        internal ulong BarLength { get; }
+
+        internal bool IsPorts { get; }
+
+        internal bool IsFound => Length != 0;
     }
 }

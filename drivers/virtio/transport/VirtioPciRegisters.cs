@@ -14,10 +14,17 @@ internal static class VirtioPciRegisters
     internal const int CapabilityLengthField = 2;
     internal const int CapabilityTypeField = 3;
     internal const int CapabilityBarField = 4;
+    internal const int CapabilityIdField = 5;
     internal const int CapabilityOffsetField = 8;
+    internal const int CapabilitySizeField = 12;
     internal const int CapabilityLength = 16;
     internal const int NotifyMultiplierField = 16;
     internal const int NotifyCapabilityLength = 20;
+    internal const int AccessDataField = 16;
+    internal const int AccessCapabilityLength = 20;
+    internal const int OffsetHighField = 16;
+    internal const int SizeHighField = 20;
+    internal const int SharedMemoryCapabilityLength = 24;
 
     // cfg_type.
     internal const byte CommonConfiguration = 1;
@@ -25,6 +32,7 @@ internal static class VirtioPciRegisters
     internal const byte IsrConfiguration = 3;
     internal const byte DeviceConfiguration = 4;
     internal const byte PciConfiguration = 5;
+    internal const byte SharedMemoryConfiguration = 8;
 
     // struct virtio_pci_common_cfg (4.1.4.3).
     internal const ulong DeviceFeatureSelect = 0;
@@ -43,5 +51,8 @@ internal static class VirtioPciRegisters
     internal const ulong QueueDescriptorArea = 32;
     internal const ulong QueueDriverArea = 40;
     internal const ulong QueueDeviceArea = 48;
-    internal const uint CommonLength = 56;
+    internal const ulong QueueNotifyConfigData = 56; // as of 1.2, with NOTIF_CONFIG_DATA
+    internal const ulong QueueReset = 58; // as of 1.2, with RING_RESET
+    internal const uint MinCommonLength = 56;
+    internal const uint MaxCommonLength = 64; // as of 1.3, with the fields of administration queues
 }

@@ -178,6 +178,9 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     /// <inheritdoc/>
     protected override void OnReset() => _held.Clear();
 
+    /// <inheritdoc/>
+    protected internal override void OnQueueReset(FakeVirtqueue queue) => _held.Clear();
+
     private void Execute(FakeChain chain)
     {
         ViolationLog violations = Machine.Violations;

@@ -141,6 +141,9 @@ public sealed class FakeConsoleDevice : FakeVirtioDevice
         _transmit.Clear();
     }
 
+    /// <inheritdoc/>
+    protected internal override void OnQueueReset(FakeVirtqueue queue) => (queue.Index == 0 ? _receive : _transmit).Clear();
+
     private bool Transmit()
     {
         bool any = false;

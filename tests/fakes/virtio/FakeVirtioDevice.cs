@@ -254,12 +254,14 @@ public abstract class FakeVirtioDevice
         }
     }
 
-    /// <summary>The driver rings the doorbell of a queue.</summary>
-    public void Notify(ushort queue)
+    /// <summary>The driver rings the doorbell of a queue; with NOTIFICATION_DATA it says where the next buffer will be put.</summary>
+    public void Notify(ushort queue, ushort? position = null)
     {
         Violations.Require(queue < Queues.Length, $"queue {queue} was notified, which does not exist");
         Violations.Require((Status & DeviceStatus.DriverOk) != 0, $"queue {queue} was notified before DRIVER_OK (3.1.1)");
         Violations.Require(Queues[queue].IsEnabled, $"queue {queue} was notified, which is not enabled");
+        Violations.Require(!Queues[queue].IsResetting, $"queue {queue} was notified during its reset (2.6.1)");
+        Queues[queue].LastPosition = position;
         Queues[queue].Notify();
     }
 
@@ -311,6 +313,11 @@ public abstract class FakeVirtioDevice
 
     /// <summary>Everything in flight is forgotten.</summary>
     protected virtual void OnReset()
+    {
+    }
+
+    /// <summary>What is in flight in one queue is forgotten (virtio 2.6.1).</summary>
+    protected internal virtual void OnQueueReset(FakeVirtqueue queue)
     {
     }
 

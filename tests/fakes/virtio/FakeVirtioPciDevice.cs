@@ -30,7 +30,7 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
     public const uint NotifyOffset = 0x3000;
 
     private const uint PartLength = 0x1000;
-    private const uint CommonLength = 56;
+    private const uint CommonLength = 64;
     private const ushort NoVector = 0xFFFF;
     private const byte IsrQueue = 1;
     private const byte IsrConfig = 2;
@@ -173,10 +173,18 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
 
     private void Notify(ulong offset, int width, uint value)
     {
-        Machine.Violations.Require(width == 2, $"a doorbell was written with {width} bytes (4.1.5.2)");
-        ulong expected = value * NotifyMultiplier;
-        Machine.Violations.Require(offset == expected, $"queue {value} was notified at offset {offset} instead of {expected} (4.1.4.4)");
-        Device.Notify((ushort)value);
+        bool hasPosition = Device.Has(VirtioFeature.NotificationData);
+        int expectedWidth = hasPosition ? 4 : 2;
+        Machine.Violations.Require(width == expectedWidth, $"a doorbell was written with {width} bytes instead of {expectedWidth} (4.1.5.2)");
+        int queue = (ushort)value;
+        if (Device.Has(VirtioFeature.NotifConfigData))
+        {
+            queue = Array.FindIndex(Device.Queues, each => NotifyDataOf(each.Index) == (ushort)value);
+            Machine.Violations.Require(queue >= 0, $"0x{(ushort)value:X} was written to a doorbell, which is no queue_notif_config_data (4.1.5.2.1)");
+        }
+        ulong expected = (ulong)queue * NotifyMultiplier;
+        Machine.Violations.Require(offset == expected, $"queue {queue} was notified at offset {offset} instead of {expected} (4.1.4.4)");
+        Device.Notify((ushort)queue, hasPosition ? (ushort)(value >> 16) : null);
     }
 
     private uint ReadIsr(ulong offset, int width)
@@ -221,7 +229,10 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
             40 => (uint)(Queue?.DriverArea ?? 0),
             44 => (uint)((Queue?.DriverArea ?? 0) >> 32),
             48 => (uint)(Queue?.DeviceArea ?? 0),
-            _ => (uint)((Queue?.DeviceArea ?? 0) >> 32),
+            52 => (uint)((Queue?.DeviceArea ?? 0) >> 32),
+            56 => NotifyDataOf(_queueSelect),
+            58 => Queue?.ReadReset() ?? false ? 1u : 0,
+            _ => 0,
         };
         return OnReadCommon?.Invoke((uint)offset, width, value) ?? value;
     }
@@ -253,7 +264,10 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
             case 22:
                 _queueSelect = (ushort)value;
                 break;
-            case >= 24 and not 30:
+            case 58:
+                ResetQueue(value);
+                break;
+            case >= 24 and not 30 and < 56:
                 WriteQueue((uint)offset, value);
                 break;
             default:
@@ -267,7 +281,10 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
         FakeVirtqueue? queue = Queue;
         Machine.Violations.Require(queue is not null, $"queue {_queueSelect} was set up, which does not exist");
         Machine.Violations.Require((Device.Status & DeviceStatus.FeaturesOk) != 0, "a queue was set up before FEATURES_OK (3.1.1)");
-        Machine.Violations.Require((Device.Status & DeviceStatus.DriverOk) == 0, "a queue was set up after DRIVER_OK (3.1.1)");
+        Machine.Violations.Require(
+            (Device.Status & DeviceStatus.DriverOk) == 0 || queue.WasReset,
+            "a queue was set up after DRIVER_OK (3.1.1) that was not reset (2.6.1)");
+        Machine.Violations.Require(!queue.IsResetting, $"register {offset} of a queue was written before its reset was seen to end (4.1.4.3.2)");
         Machine.Violations.Require(offset == 28 || !queue.IsEnabled, $"register {offset} of a queue was written that is enabled (4.1.4.3.2)");
         switch (offset)
         {
@@ -295,6 +312,16 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
         }
     }
 
+    private void ResetQueue(uint value)
+    {
+        Machine.Violations.Require(value == 1, $"queue_reset was written with {value} (4.1.4.3.1)");
+        Machine.Violations.Require(Queue is not null, $"queue {_queueSelect} was reset, which does not exist");
+        Queue.BeginReset();
+    }
+
+    /// <summary>What stands for a queue in a notification with NOTIF_CONFIG_DATA: nothing that could be taken for its index.</summary>
+    private static ushort NotifyDataOf(ushort queue) => (ushort)(0xA5C0 ^ queue * 3);
+
     private static ulong Merge(ulong old, bool isHigh, uint value) =>
         isHigh ? old & 0xFFFF_FFFF | (ulong)value << 32 : old & ~0xFFFF_FFFFul | value;
 
@@ -311,6 +338,8 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
             0 or 4 or 8 or 12 => 4,
             16 or 18 or 22 or 24 or 26 or 28 or 30 => 2,
             20 or 21 => 1,
+            56 when Device.Has(VirtioFeature.NotifConfigData) => 2,
+            58 when Device.Has(VirtioFeature.RingReset) => 2,
             32 or 36 or 40 or 44 or 48 or 52 => 4,
             _ => 0,
         };

@@ -22,6 +22,7 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     private ushort _signalledUsed;
     private bool _notified;
     private bool _asksForNotifications;
+    private int _resetReadsLeft;
 
     /// <summary>The number of the queue.</summary>
     public ushort Index => index;
@@ -46,6 +47,18 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
 
     /// <summary>True between enabling and reset.</summary>
     public bool IsEnabled { get; private set; }
+
+    /// <summary>True between the beginning of the queue's reset and its end (virtio 2.6.1).</summary>
+    public bool IsResetting { get; private set; }
+
+    /// <summary>True when the queue was reset and not enabled again: it may be set up anew while the device is live.</summary>
+    public bool WasReset { get; private set; }
+
+    /// <summary>How many looks at queue_reset still show 1; -1: it never ends.</summary>
+    public int ResetReads { get; set; }
+
+    /// <summary>What the last notification said with NOTIFICATION_DATA (virtio 2.9); null when it said nothing.</summary>
+    public ushort? LastPosition { get; set; }
 
     /// <summary>How often the driver rang the doorbell.</summary>
     public int Notifications { get; private set; }
@@ -96,7 +109,39 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
         IsEnabled = false;
         _taken.Clear();
         _lastAvailable = _usedIndex = _signalledUsed = 0;
-        _notified = _asksForNotifications = false;
+        _notified = _asksForNotifications = IsResetting = WasReset = false;
+    }
+
+    /// <summary>The driver begins the reset of this queue: the device takes nothing more from it, but its memory is not the driver's yet.</summary>
+    public void BeginReset()
+    {
+        Violations.Require(IsEnabled && !IsResetting, $"queue {index} was reset, which is not enabled");
+        IsResetting = true;
+        _resetReadsLeft = ResetReads;
+        device.OnQueueReset(this);
+    }
+
+    /// <summary>The driver looks whether the reset goes on. When it has ended, all is as at first; nothing may have been taken back before.</summary>
+    public bool ReadReset()
+    {
+        if (!IsResetting)
+        {
+            return false;
+        }
+        foreach (FakePiece piece in _taken.Values.SelectMany(taken => taken.Chain.Readable.Concat(taken.Chain.Writable)))
+        {
+            Violations.Require(
+                Dma.IsLent(piece.Address, piece.Length, forWriting: false) || Dma.IsLent(piece.Address, piece.Length, forWriting: true),
+                $"queue {index}: a buffer was taken back before the end of the reset was seen (2.6.1)");
+        }
+        if (_resetReadsLeft != 0)
+        {
+            _resetReadsLeft -= _resetReadsLeft > 0 ? 1 : 0;
+            return true;
+        }
+        Reset();
+        WasReset = true;
+        return false;
     }
 
     /// <summary>The driver enables the queue: its memory must be right and lent.</summary>
@@ -114,6 +159,7 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
             Dma.Raw(DeviceArea, 4).IndexOfAnyExcept((byte)0) < 0,
             $"the used ring of queue {index} does not begin with zeroes (2.7.10)");
         IsEnabled = true;
+        WasReset = false;
         _asksForNotifications = true;
     }
 
@@ -140,7 +186,7 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>Begins a turn of work: true when there was a doorbell, or the device looks by itself.</summary>
     public bool BeginWork()
     {
-        if (!IsEnabled || !(_notified || (IsPolled && ReadAvailableIndex() != _lastAvailable)))
+        if (!IsEnabled || IsResetting || !(_notified || (IsPolled && ReadAvailableIndex() != _lastAvailable)))
         {
             return false;
         }
