@@ -11,9 +11,14 @@ public abstract class ConsoleListener
 
     /// <summary>There is room to write again.</summary>
     public abstract void OnWritable();
+
+    /// <summary>The size of the console changed.</summary>
+    public virtual void OnResized()
+    {
+    }
 }
 
-/// <summary>A stream of bytes in both directions. Nothing is lost: what does not fit is not taken.</summary>
+/// <summary>A stream of bytes in both directions. Nothing is lost while the device works: what does not fit is not taken.</summary>
 public abstract class ConsolePort : Device
 {
     /// <summary>Told when bytes came or room was made; null when nobody cares.</summary>
@@ -27,6 +32,11 @@ public abstract class ConsolePort : Device
 
     /// <summary>True when the device is out of service: nothing can be written any more, and nothing more will come.</summary>
     public abstract bool IsFailed { get; }
+
+    /// <summary>
+    /// How many bytes were with the device when it had to be reset: they may have been sent or not, and are not sent again.
+    /// </summary>
+    public abstract ulong BytesInDoubt { get; }
 
     /// <summary>Takes as many of <paramref name="bytes"/> as there is room for, from the front, and says how many; copied at once.</summary>
     public abstract uint Write(ReadOnlySpan<byte> bytes);

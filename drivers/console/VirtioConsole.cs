@@ -9,7 +9,7 @@ namespace VirtioSharp.Drivers.Console;
 /// Bytes are received into buffers that go back to the device only after somebody read them, and sent from buffers that are filled
 /// while the one before is on its way: many small writes become few large ones, and nothing is dropped in either direction.
 /// </summary>
-public sealed class VirtioConsole : ConsolePort
+public sealed partial class VirtioConsole : ConsolePort
 {
     private const int MaxBuffers = 8;
     private const uint BufferLength = 4096;
@@ -32,6 +32,7 @@ public sealed class VirtioConsole : ConsolePort
 
     // Sending: the buffers are used in turn; the one that is being filled is sent when nothing is on its way, or when it is full.
     private readonly bool[] _sending = new bool[MaxBuffers];
+    private readonly uint[] _sendingLength = new uint[MaxBuffers];
     private int _filling;
     private uint _fillLength;
     private int _sendingCount;
@@ -55,10 +56,10 @@ public sealed class VirtioConsole : ConsolePort
     public VirtioDevice Virtio => _virtio;
 
     /// <inheritdoc/>
-    public override ushort Columns => _virtio.Has(VirtioConsoleFormat.Size) ? _virtio.ReadConfig16(VirtioConsoleFormat.ColumnsOffset) : (ushort)0;
+    public override ushort Columns => _columns;
 
     /// <inheritdoc/>
-    public override ushort Rows => _virtio.Has(VirtioConsoleFormat.Size) ? _virtio.ReadConfig16(VirtioConsoleFormat.RowsOffset) : (ushort)0;
+    public override ushort Rows => _rows;
 
     /// <inheritdoc/>
     public override bool IsFailed => _failed;
@@ -83,15 +84,19 @@ public sealed class VirtioConsole : ConsolePort
         return true;
     }
 
-    /// <summary>Lends the receive buffers; called once the device was started.</summary>
+    /// <summary>Lends the receive buffers that hold nothing to read; called once the device was started.</summary>
     internal void BeginReceiving()
     {
         for (int i = 0; i < _receiveCount; i++)
         {
-            Lend((ushort)i);
+            if (!IsFilled((ushort)i))
+            {
+                Lend((ushort)i);
+            }
         }
         _receive.Kick();
         _lookAt = _virtio.Transport.Clock.Now + IdleInterval;
+        ReadSize();
     }
 
     /// <inheritdoc/>
@@ -152,8 +157,22 @@ public sealed class VirtioConsole : ConsolePort
         bool sent = PollTransmit();
         if (_receive.IsBroken || _transmit.IsBroken)
         {
-            Fail();
+            Recover();
             return;
+        }
+        if (received || sent)
+        {
+            _recoveriesInVain = 0;
+        }
+        bool changed = _virtio.TakeConfigChange();
+        if (changed && _virtio.NeedsReset())
+        {
+            Recover();
+            return;
+        }
+        if (changed && ReadSize())
+        {
+            Listener?.OnResized();
         }
         if (received)
         {
@@ -173,12 +192,11 @@ public sealed class VirtioConsole : ConsolePort
         {
             return;
         }
-        if (_virtio.NeedsReset())
-        {
-            Fail();
-            return;
-        }
         Poll();
+        if (!_failed && _virtio.NeedsReset())
+        {
+            Recover();
+        }
         if (_failed)
         {
             return;
@@ -200,7 +218,7 @@ public sealed class VirtioConsole : ConsolePort
     }
 
     /// <inheritdoc/>
-    public override void Remove() => Fail();
+    public override void Remove() => GiveUp();
 
     private DmaBuffer ReceiveBuffer(int index) => _memory.Slice((uint)index * BufferLength, BufferLength);
 
@@ -220,6 +238,7 @@ public sealed class VirtioConsole : ConsolePort
             return false;
         }
         _sending[_filling] = true;
+        _sendingLength[_filling] = _fillLength;
         _sendingCount++;
         _filling = (_filling + 1) % _transmitCount;
         _fillLength = 0;
@@ -272,26 +291,5 @@ public sealed class VirtioConsole : ConsolePort
             _transmit.Kick();
         }
         return any;
-    }
-
-    private void Fail()
-    {
-        if (_failed)
-        {
-            return;
-        }
-        _failed = true;
-        _lookAt = ulong.MaxValue;
-        bool reset = _virtio.Stop();
-        while (_receive.TryDetach(out _) || _transmit.TryDetach(out _))
-        {
-        }
-        if (reset)
-        {
-            _virtio.FreeQueues();
-            _virtio.Transport.Dma.Free(_memory);
-        }
-        Listener?.OnReadable();
-        Listener?.OnWritable();
     }
 }

@@ -291,7 +291,6 @@ public sealed class VirtioBlkRecoveryTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "BLK-INIT-1")]
     public void A_new_capacity_is_taken_over()
     {
         Assert.Equal(IoStatus.OutOfRange, _disk.Submit(TestRequest.For(BlockOperation.Read, 8192, Allocate(512))));

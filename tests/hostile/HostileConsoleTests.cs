@@ -99,6 +99,7 @@ public sealed class HostileConsoleTests : IDisposable
     public void A_used_id_that_was_never_given_fails_the_port_and_its_listener_hears(int queue)
     {
         ConsolePort port = Attach();
+        ((VirtioConsole)port).MaxRecoveries = 0;
         _machine.Run();
         Ear ear = new();
         port.Listener = ear;
