@@ -85,6 +85,9 @@ public sealed class FakeMachine : PciHost, IDisposable
     /// <summary>True when the machine has port space.</summary>
     public bool HasPorts { get; set; } = true;
 
+    /// <summary>True when no memory of devices can be mapped.</summary>
+    public bool RefusesMemory { get; set; }
+
     /// <summary>How many handlers are registered at the moment, for messages and pins.</summary>
     public int HandlerCount => _messages.Count + _pins.Values.Sum(handlers => handlers.Count);
 
@@ -175,7 +178,7 @@ public sealed class FakeMachine : PciHost, IDisposable
     public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)
     {
         region = null;
-        if (length == 0 || address + length < address || address + length > PhysicalEnd ||
+        if (RefusesMemory || length == 0 || address + length < address || address + length > PhysicalEnd ||
             Overlaps(address, length, 0, LowRamEnd) || Overlaps(address, length, RamStart, RamEnd) ||
             Overlaps(address, length, ChipsetStart, ChipsetEnd) || Overlaps(address, length, ConfigStart, ConfigEnd))
         {

@@ -79,6 +79,22 @@ public static class ConfigSpaceFaults
         new("L16", "no device configuration", Outcome.Refused, scene => scene.Hide(scene.Function.ConfigCapability)),
         new("L17", "only the access through config space", Outcome.Refused, scene =>
             scene.Function.Set8(PciRegisters.CapabilitiesPointer, (byte)scene.Function.AccessCapability)),
+        new("L17b", "only the access through config space works, and it shows nothing", Outcome.Refused, scene =>
+        {
+            scene.Machine.RefusesMemory = true;
+            scene.Function.IsWindowDead = true;
+        }),
+        new("L17c", "only the access through config space works, and it shows ones", Outcome.Refused, scene =>
+        {
+            scene.Machine.RefusesMemory = true;
+            scene.Function.OnConfigRead = (offset, _, value) => offset == scene.Function.AccessCapability + 16 ? uint.MaxValue : value;
+        }),
+        new("L17d", "only the access through config space works, and its capability is too short", Outcome.Refused, scene =>
+        {
+            scene.Machine.RefusesMemory = true;
+            scene.SetCapability(scene.Function.AccessCapability, 2, 19);
+        }),
+        new("L17e", "only the access through config space works", Outcome.Works, scene => scene.Machine.RefusesMemory = true),
         new("L18", "an MSI-X table that is larger than its BAR", Outcome.Works, scene =>
             scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0x7FF)) { NeedsMsix = true },
         new("L19", "an MSI-X table in a BAR that does not exist", Outcome.Works, scene =>
@@ -102,14 +118,15 @@ public static class ConfigSpaceFaults
             scene.Function.Allow(RegisterBar, 4, 0);
             scene.SetCapability(scene.Function.CommonCapability, 4, 5);
         }),
-        new("B04", "the BAR was not assigned", Outcome.Refused, scene => scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0)),
-        new("B05a", "the BAR lies in RAM", Outcome.Refused, scene => scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0x0010_0000)),
-        new("B05b", "the BAR lies on the local APIC", Outcome.Refused, scene =>
-            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0xFEE0_0000)),
-        new("B05c", "the BAR lies on config space", Outcome.Refused, scene =>
-            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0xB000_0000)),
-        new("B05d", "the BAR lies in high RAM", Outcome.Refused, scene =>
-            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, FakeMachine.RamStart)),
+        new("B04", "the BAR was not assigned", Outcome.Refused, scene => LoseBar(scene, 0)),
+        new("B04b", "the BAR was not assigned, and there is the access through config space", Outcome.Works, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0)) { Requirements = "PCI-CFGACC-1 PCI-CFGACC-2 PCI-CFGACC-3" },
+        new("B05a", "the BAR lies in RAM", Outcome.Refused, scene => LoseBar(scene, 0x0010_0000)),
+        new("B05b", "the BAR lies on the local APIC", Outcome.Refused, scene => LoseBar(scene, 0xFEE0_0000)),
+        new("B05c", "the BAR lies on config space", Outcome.Refused, scene => LoseBar(scene, 0xB000_0000)),
+        new("B05d", "the BAR lies in high RAM", Outcome.Refused, scene => LoseBar(scene, FakeMachine.RamStart)),
+        new("B05e", "the BAR lies in RAM, and there is the access through config space", Outcome.Works, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0x0010_0000)),
         new("B07", "offset and length wrap around", Outcome.Refused, scene =>
             scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0xFFFF_FFF0, 56)),
         new("B08", "the structure reaches past the end of the BAR", Outcome.Refused, scene =>
@@ -121,8 +138,7 @@ public static class ConfigSpaceFaults
         new("B11", "the structure claims all of memory", Outcome.Works, scene =>
             scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, uint.MaxValue))
         { Requirements = "PCI-CAP-1 PCI-CAP-6 PCI-CAP-7" },
-        new("B12", "the BAR lies above what the processor can address", Outcome.Refused, scene =>
-            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, FakeMachine.PhysicalEnd)),
+        new("B12", "the BAR lies above what the processor can address", Outcome.Refused, scene => LoseBar(scene, FakeMachine.PhysicalEnd)),
         new("B13", "the BAR is of type 3, which does not exist", Outcome.Refused, scene =>
             scene.Function.Set32(RegisterBar, scene.Function.Get32(RegisterBar) | 6)),
         new("B16", "the structure is not aligned", Outcome.Refused, scene =>
@@ -131,4 +147,11 @@ public static class ConfigSpaceFaults
         new("B18", "memory decoding goes off after sizing", Outcome.Refused, scene => scene.Function.OnConfigRead = (offset, width, value) =>
             offset == PciRegisters.Command ? value & ~(uint)PciRegisters.CommandMemory : value),
     ];
+
+    /// <summary>Puts the registers where nobody can reach them, not even through config space.</summary>
+    private static void LoseBar(FaultScene scene, ulong address)
+    {
+        scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, address);
+        scene.Hide(scene.Function.AccessCapability);
+    }
 }

@@ -9,6 +9,7 @@ using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Block;
 using VirtioSharp.Tests.Fakes.Console;
+using VirtioSharp.Tests.Fakes.Virtio;
 using Xunit;
 
 namespace VirtioSharp.Tests.Backends.Fake;
@@ -49,8 +50,11 @@ public sealed class FakeBlockBackend : BlockBackend
 {
     private readonly FakeMachine _machine = new();
 
-    /// <summary>Makes the machine and binds the driver; <paramref name="arrange"/> changes the device before.</summary>
-    public FakeBlockBackend(BlockSetup setup, ushort vectors = 4, Action<FakeBlockDevice>? arrange = null)
+    /// <summary>
+    /// Makes the machine and binds the driver; <paramref name="arrange"/> changes the device before, <paramref name="plugged"/> its function.
+    /// </summary>
+    public FakeBlockBackend(
+        BlockSetup setup, ushort vectors = 4, Action<FakeBlockDevice>? arrange = null, Action<FakeVirtioPciDevice>? plugged = null)
     {
         Device = new FakeBlockDevice(setup.Sectors) { Id = Encoding.ASCII.GetBytes(setup.Id) };
         Device.Limit(setup.SegMax, setup.SizeMax);
@@ -60,7 +64,8 @@ public sealed class FakeBlockBackend : BlockBackend
             Device.MakeReadOnly();
         }
         arrange?.Invoke(Device);
-        _machine.Plug(new Fakes.Virtio.FakeVirtioPciDevice(Device, vectors), 0, 3);
+        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(Device, vectors), 0, 3);
+        plugged?.Invoke(function);
         Disk = FakeBinding.AttachOne<BlockDevice>(_machine);
     }
 
@@ -114,11 +119,14 @@ public sealed class FakeConsoleBackend : ConsoleBackend
     private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new();
 
-    /// <summary>Makes the machine and binds the driver.</summary>
-    public FakeConsoleBackend(ushort vectors = 4, Action<FakeConsoleDevice>? arrange = null)
+    /// <summary>
+    /// Makes the machine and binds the driver; <paramref name="arrange"/> changes the device before, <paramref name="plugged"/> its function.
+    /// </summary>
+    public FakeConsoleBackend(ushort vectors = 4, Action<FakeConsoleDevice>? arrange = null, Action<FakeVirtioPciDevice>? plugged = null)
     {
         arrange?.Invoke(_device);
-        _machine.Plug(new Fakes.Virtio.FakeVirtioPciDevice(_device, vectors), 0, 3);
+        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_device, vectors), 0, 3);
+        plugged?.Invoke(function);
         Port = FakeBinding.AttachOne<ConsolePort>(_machine);
     }
 

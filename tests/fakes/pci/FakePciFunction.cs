@@ -86,15 +86,18 @@ public class FakePciFunction
         }
     }
 
-    /// <summary>Links a capability into the list: <paramref name="body"/> is what follows id and next. Says where it lies.</summary>
-    public ushort AddCapability(byte id, ReadOnlySpan<byte> body)
+    /// <summary>
+    /// Links a capability into the list, at its end or before all others: <paramref name="body"/> is what follows id and next. Says where
+    /// it lies.
+    /// </summary>
+    public ushort AddCapability(byte id, ReadOnlySpan<byte> body, bool isFirst = false)
     {
         ushort offset = _nextCapability;
-        Set8(_lastLink, (byte)offset);
         Set8(offset, id);
-        Set8(offset + 1, 0);
+        Set8(offset + 1, isFirst ? Get8(PciRegisters.CapabilitiesPointer) : (byte)0);
         body.CopyTo(_config.AsSpan(offset + 2));
-        _lastLink = (ushort)(offset + 1);
+        Set8(isFirst ? PciRegisters.CapabilitiesPointer : _lastLink, (byte)offset);
+        _lastLink = isFirst ? _lastLink : (ushort)(offset + 1);
         _nextCapability = (ushort)((offset + 2 + body.Length + 3) & ~3);
         Set16(PciRegisters.Status, (ushort)(Get16(PciRegisters.Status) | PciRegisters.StatusCapabilities));
         return offset;
@@ -114,13 +117,18 @@ public class FakePciFunction
         }
     }
 
-    /// <summary>Puts a port BAR in.</summary>
+    /// <summary>Puts a port BAR in; firmware assigns its address, now if the function is plugged already.</summary>
     public void AddPortBar(int index, FakeBar bar)
     {
         _bars[index] = bar;
         int offset = PciRegisters.Bar0 + 4 * index;
         Set32(offset, PciRegisters.BarPorts);
         Allow(offset, 4, (uint)~(bar.Length - 1) & ~3u);
+        if (_machine is not null)
+        {
+            AssignBar(index, _machine.AssignPorts(bar.Length));
+            Set16(PciRegisters.Command, (ushort)(Get16(PciRegisters.Command) | PciRegisters.CommandPorts));
+        }
     }
 
     /// <summary>Assigns an address to a BAR, as firmware does.</summary>
@@ -158,10 +166,12 @@ public class FakePciFunction
     /// <summary>A config read of the machine; aligned.</summary>
     public uint ReadConfig(ushort offset, int width)
     {
-        uint value = 0;
-        for (int i = 0; i < width; i++)
+        if (!TryReadConfig(offset, width, out uint value))
         {
-            value |= (uint)_config[offset + i] << (8 * i);
+            for (int i = 0; i < width; i++)
+            {
+                value |= (uint)_config[offset + i] << (8 * i);
+            }
         }
         return OnConfigRead?.Invoke(offset, width, value) ?? value;
     }
@@ -170,6 +180,10 @@ public class FakePciFunction
     public void WriteConfig(ushort offset, int width, uint value)
     {
         if (OnConfigWrite?.Invoke(offset, width, value) ?? false)
+        {
+            return;
+        }
+        if (TryWriteConfig(offset, width, value))
         {
             return;
         }
@@ -221,6 +235,16 @@ public class FakePciFunction
         offset = 0;
         return false;
     }
+
+    /// <summary>Reads a part of config space that is no memory; false for the others.</summary>
+    protected virtual bool TryReadConfig(ushort offset, int width, out uint value)
+    {
+        value = 0;
+        return false;
+    }
+
+    /// <summary>Writes a part of config space that is no memory; false for the others.</summary>
+    protected virtual bool TryWriteConfig(ushort offset, int width, uint value) => false;
 
     /// <summary>Called after a config write.</summary>
     protected virtual void OnConfigWritten(ushort offset, int width)

@@ -9,7 +9,7 @@ namespace VirtioSharp.Tests.Fakes.Virtio;
 /// The PCI function of a virtio device, laid out as QEMU lays it out: registers in a 64-bit BAR 4, MSI-X in BAR 1. Every access with a
 /// width or to a register that the specification does not have fails the test.
 /// </summary>
-public sealed class FakeVirtioPciDevice : FakePciFunction
+public sealed partial class FakeVirtioPciDevice : FakePciFunction
 {
     /// <summary>The BAR with the registers.</summary>
     public const int RegisterBar = 4;
@@ -69,7 +69,7 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
         IsrCapability = AddVirtioCapability(3, RegisterBar, IsrOffset, 1);
         ConfigCapability = device.Config.Length == 0 ? (ushort)0 : AddVirtioCapability(4, RegisterBar, ConfigOffset, (uint)device.Config.Length);
         NotifyCapability = AddVirtioCapability(2, RegisterBar, NotifyOffset, PartLength, BitConverter.GetBytes(notifyMultiplier));
-        AccessCapability = AddVirtioCapability(5, 0, 0, 0, new byte[4]);
+        AccessCapability = AddAccess();
     }
 
     /// <summary>The device behind the registers.</summary>
@@ -120,7 +120,7 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
     private FakeVirtqueue? Queue => _queueSelect < Device.Queues.Length ? Device.Queues[_queueSelect] : null;
 
     /// <summary>Adds one virtio capability (virtio 4.1.4) and says where it is.</summary>
-    public ushort AddVirtioCapability(byte type, byte bar, uint offset, uint length, ReadOnlySpan<byte> more = default)
+    public ushort AddVirtioCapability(byte type, byte bar, uint offset, uint length, ReadOnlySpan<byte> more = default, bool isFirst = false)
     {
         byte[] body = new byte[14 + more.Length];
         body[0] = (byte)(16 + more.Length);
@@ -129,7 +129,9 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
         BitConverter.TryWriteBytes(body.AsSpan(6), offset);
         BitConverter.TryWriteBytes(body.AsSpan(10), length);
         more.CopyTo(body.AsSpan(14));
-        return AddCapability(PciRegisters.CapabilityVendor, body);
+        ushort place = AddCapability(PciRegisters.CapabilityVendor, body, isFirst);
+        _structures.Add(place);
+        return place;
     }
 
     /// <inheritdoc/>
@@ -171,7 +173,9 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
         return 0;
     }
 
-    private void Notify(ulong offset, int width, uint value)
+    private void Notify(ulong offset, int width, uint value) => Notify(offset, width, value, NotifyMultiplier);
+
+    private void Notify(ulong offset, int width, uint value, uint multiplier)
     {
         bool hasPosition = Device.Has(VirtioFeature.NotificationData);
         int expectedWidth = hasPosition ? 4 : 2;
@@ -182,7 +186,7 @@ public sealed class FakeVirtioPciDevice : FakePciFunction
             queue = Array.FindIndex(Device.Queues, each => NotifyDataOf(each.Index) == (ushort)value);
             Machine.Violations.Require(queue >= 0, $"0x{(ushort)value:X} was written to a doorbell, which is no queue_notif_config_data (4.1.5.2.1)");
         }
-        ulong expected = (ulong)queue * NotifyMultiplier;
+        ulong expected = (ulong)queue * multiplier;
         Machine.Violations.Require(offset == expected, $"queue {queue} was notified at offset {offset} instead of {expected} (4.1.4.4)");
         Device.Notify((ushort)queue, hasPosition ? (ushort)(value >> 16) : null);
     }

@@ -95,6 +95,62 @@ public sealed class ModernPciTransportTests : IDisposable
         transport.Disable();
     }
 
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(false, false)]
+    [Trait("Requirement", "PCI-CAP-3")]
+    public void Of_doorbells_in_memory_and_in_ports_the_first_are_used(bool portIsFirst, bool usesPort)
+    {
+        FakeQueueDevice peer = new(8);
+        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        function.AddPortDoorbells(portIsFirst);
+        ExpectOneNotification(function, peer, usesPort, usesPort ? "modern PCI (notified by a port)" : "modern PCI");
+    }
+
+    [Theory]
+    [InlineData(true, true)] // the capability of the doorbells in memory is unusable
+    [InlineData(false, false)] // the machine has no ports
+    [Trait("Requirement", "PCI-CAP-3")]
+    public void Doorbells_that_can_not_be_used_are_passed_over(bool hasPorts, bool usesPort)
+    {
+        FakeQueueDevice peer = new(8);
+        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        function.AddPortDoorbells(isFirst: !hasPorts);
+        _machine.HasPorts = hasPorts;
+        if (hasPorts)
+        {
+            function.Set32(function.NotifyCapability + 16, 6); // no even power of two
+        }
+        ExpectOneNotification(function, peer, usesPort, usesPort ? "modern PCI (notified by a port)" : "modern PCI");
+    }
+
+    [Theory]
+    [InlineData(0, true)] // nobody gave the registers an address
+    [InlineData(0x0010_0000, true)] // they lie in RAM
+    [InlineData(1ul << 40, true)] // the processor can't form the address
+    [InlineData(0xE800_0000, false)]
+    [Trait("Requirement", "PCI-CFGACC-1")]
+    [Trait("Requirement", "PCI-CFGACC-2")]
+    [Trait("Requirement", "PCI-CFGACC-3")]
+    public void Registers_that_can_not_be_mapped_are_reached_through_config_space(ulong address, bool usesWindow)
+    {
+        FakeQueueDevice peer = new(8);
+        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        function.AssignBar(FakeVirtioPciDevice.RegisterBar, address);
+        ExpectOneNotification(function, peer, usesPort: false, usesWindow ? "modern PCI (through config space)" : "modern PCI");
+        Assert.Equal(usesWindow, function.WindowAccesses > 20);
+    }
+
+    [Fact]
+    public void Doorbells_in_ports_are_preferred_to_those_that_only_config_space_reaches()
+    {
+        FakeQueueDevice peer = new(8);
+        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        function.AddPortDoorbells(isFirst: false);
+        function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0);
+        ExpectOneNotification(function, peer, usesPort: true, "modern PCI (through config space)");
+    }
+
     [Fact]
     public void A_probe_that_finds_everything_reads_config_space_only_a_few_times()
     {
@@ -120,6 +176,23 @@ public sealed class ModernPciTransportTests : IDisposable
         {
             _machine.Dispose();
         }
+    }
+
+    private void ExpectOneNotification(FakeVirtioPciDevice function, FakeQueueDevice peer, bool usesPort, string name)
+    {
+        ScannedPciFunction scanned = new(_machine, function.Address);
+        ProbeResult result = ModernPciTransport.TryCreate(scanned, FakeQueueDevice.Type, out ModernPciTransport? transport);
+        Assert.True(result.IsBound, result.Reason);
+        Assert.Equal(name, transport!.Name);
+        VirtioDevice device = new(transport);
+        Assert.True(device.Negotiate(0, VirtioFeature.Supported).IsBound);
+        Assert.True(device.PrepareInterrupts(1).IsBound);
+        Assert.True(device.CreateQueue(0, 8, out Virtqueue? queue).IsBound);
+        device.Start();
+        queue!.KickAgain();
+        Assert.Equal((1, usesPort ? 1 : 0), (peer.Queues[0].Notifications, function.PortNotifications));
+        Assert.True(device.Stop());
+        device.FreeQueues();
     }
 
     private VirtioDevice Open(FakeVirtioDevice device, uint multiplier)
