@@ -7,6 +7,7 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Kernel.Apps;
 using VirtioSharp.Kernel.Machine;
@@ -51,12 +52,17 @@ internal static class Kernel
         // 4. The devices: find the functions, offer each to the drivers.
         Log.Sink = new SerialLog(serial);
         DeviceTable devices = new();
-        DriverRegistry registry = MakeRegistry(devices);
+        VirtioDriverTable drivers = new();
+        drivers.Add(new VirtioBlkDriver());
+        drivers.Add(new VirtioConsoleDriver());
+        DriverRegistry registry = new(devices);
+        registry.Add(new VirtioPciDriver(drivers));
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
         {
             Attach(scan[i], registry, devices, serial);
         }
+        AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), devices, serial);
 
         // 5. The application.
         RunLoop loop = new(machine.Clock, devices);
@@ -66,16 +72,6 @@ internal static class Kernel
     }
 
     private static ExitCode s_exitCode;
-
-    private static DriverRegistry MakeRegistry(DeviceTable devices)
-    {
-        VirtioPciDriver virtio = new();
-        virtio.Add(new VirtioBlkDriver());
-        virtio.Add(new VirtioConsoleDriver());
-        DriverRegistry registry = new(devices);
-        registry.Add(virtio);
-        return registry;
-    }
 
     private static void Attach(PciFunction function, DriverRegistry registry, DeviceTable devices, Terminal serial)
     {
@@ -87,9 +83,46 @@ internal static class Kernel
         }
         else if (result.Status == ProbeStatus.Failed)
         {
-            serial.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
+            WriteFailure(serial, result);
         }
     }
+
+    /// <summary>The virtio-mmio devices of the command line, or where it names none, those that the firmware's tables name.</summary>
+    private static void AttachPlatformDevices(BareMachine machine, string commandLine, VirtioMmioDriver driver, DeviceTable devices, Terminal serial)
+    {
+        MmioPlaces places = MmioPlaces.Find(commandLine, machine.Acpi);
+        if (places.Error.Length != 0)
+        {
+            serial.Write("warning: virtio_mmio.device=").Write(places.Error).Write(" is not SIZE@ADDRESS:INTERRUPT\n");
+        }
+        for (int i = 0; i < places.Count; i++)
+        {
+            MmioPlace place = places[i];
+            if (!BarePlatformDevice.TryCreate(machine, place, out BarePlatformDevice? slot))
+            {
+                serial.Write("mmio 0x").WriteHex(place.Address).Write(": not usable: the registers can't be mapped\n");
+                continue;
+            }
+            ProbeResult result = driver.Probe(slot!, out Device? device);
+            if (result.Status == ProbeStatus.NotMine)
+            {
+                continue;
+            }
+            serial.Write("mmio 0x").WriteHex(place.Address).Write(" interrupt ").Write(place.Interrupt).EndLine();
+            if (result.IsBound)
+            {
+                devices.Add(device!);
+                SystemInformation.WriteDevice(serial, device!);
+            }
+            else
+            {
+                WriteFailure(serial, result);
+            }
+        }
+    }
+
+    private static void WriteFailure(Terminal serial, in ProbeResult result) =>
+        serial.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
 
     /// <summary>The commands of the command line, or shells on the serial line and the console.</summary>
     private static async ValueTask RunAsync(SystemInformation system, string commandLine, Terminal serial)

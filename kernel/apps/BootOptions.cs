@@ -80,6 +80,8 @@ public sealed class BootOptions
                 BenchmarkWrites = value == "yes";
                 Error = value is "yes" or "no" ? Error : "bench-writes= takes yes or no";
                 break;
+            case "virtio_mmio.device":
+                break; // the machine has read it
             default:
                 Unknown = Unknown.Length == 0 ? word : Unknown + " " + word;
                 break;

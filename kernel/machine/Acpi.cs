@@ -10,6 +10,7 @@ internal sealed unsafe class Acpi
     private const uint HeaderLength = 36;
     private const uint MaxTableLength = 1 << 20;
     private const uint MaxTables = 64;
+    private const int MaxIoApics = 4;
     private const uint InterruptControllers = 0x43495041;
     private const uint ConfigSpaces = 0x4746434D;
     private const uint FixedDescription = 0x50434146;
@@ -21,10 +22,13 @@ internal sealed unsafe class Acpi
 
     private readonly PageTables _pages;
     private readonly uint[] _overrides = new uint[16];
+    private readonly ulong[] _ioApics = new ulong[MaxIoApics];
+    private readonly uint[] _ioApicBases = new uint[MaxIoApics];
 
     private Acpi(PageTables pages)
     {
         _pages = pages;
+        _ioApics[0] = 0xFEC00000;
         for (uint i = 0; i < 16; i++)
         {
             _overrides[i] = i;
@@ -34,11 +38,11 @@ internal sealed unsafe class Acpi
     /// <summary>True when tables were found.</summary>
     internal bool Found { get; private set; }
 
-    /// <summary>The address of the first I/O APIC.</summary>
-    internal ulong IoApicAddress { get; private set; } = 0xFEC00000;
+    /// <summary>How many I/O APICs there are, 1 to 4.</summary>
+    internal int IoApicCount { get; private set; } = 1;
 
-    /// <summary>The first global interrupt of that I/O APIC.</summary>
-    internal uint IoApicBase { get; private set; }
+    /// <summary>The virtio-mmio devices that the DSDT names.</summary>
+    internal AcpiDevices Devices { get; } = new();
 
     /// <summary>The address of the memory-mapped config space of segment 0; 0 when there is none.</summary>
     internal ulong ConfigSpaceAddress { get; private set; }
@@ -71,6 +75,13 @@ internal sealed unsafe class Acpi
             acpi.ReadTables(pointer);
         }
         return acpi;
+    }
+
+    /// <summary>The address of the I/O APIC <paramref name="index"/>, and the first global interrupt that arrives there.</summary>
+    internal ulong IoApic(int index, out uint firstInterrupt)
+    {
+        firstInterrupt = _ioApicBases[index];
+        return _ioApics[index];
     }
 
     /// <summary>The global interrupt to which an interrupt line of the ISA bus is wired.</summary>
@@ -146,22 +157,22 @@ internal sealed unsafe class Acpi
         }
         if (ConfigSpaceAddress == 0 && description is not null)
         {
-            ReadHostBridge(description, *(uint*)(description + 4));
+            ReadDescription(description, *(uint*)(description + 4));
         }
     }
 
     private void ReadInterruptControllers(byte* table, uint length)
     {
-        bool first = true;
+        int found = 0;
         for (uint offset = 44; offset + 2 <= length && table[offset + 1] >= 2 && offset + table[offset + 1] <= length;)
         {
             byte* entry = table + offset;
             uint size = entry[1];
-            if (entry[0] == 1 && size >= 12 && first)
+            if (entry[0] == 1 && size >= 12 && found < MaxIoApics)
             {
-                IoApicAddress = *(uint*)(entry + 4);
-                IoApicBase = *(uint*)(entry + 8);
-                first = false;
+                _ioApics[found] = *(uint*)(entry + 4);
+                _ioApicBases[found++] = *(uint*)(entry + 8);
+                IoApicCount = found;
             }
             else if (entry[0] == 2 && size >= 10 && entry[3] < 16)
             {
@@ -184,18 +195,24 @@ internal sealed unsafe class Acpi
         }
     }
 
+    /// <summary>Finds the DSDT, and in it what a machine without MCFG needs.</summary>
+    private void ReadDescription(byte* description, uint length)
+    {
+        byte* table = length >= 148 ? (byte*)*(ulong*)(description + 140) : null;
+        table = table is null && length >= 44 ? (byte*)*(uint*)(description + 40) : table;
+        if (IsTable(table))
+        {
+            ReadHostBridge(table);
+            Devices.Read(table + HeaderLength, *(uint*)(table + 4) - HeaderLength);
+        }
+    }
+
     /// <summary>
     /// Looks into the DSDT for the method _CBA (PCI firmware specification 4.1.3), which returns a constant, and for the window of device
     /// memory in _CRS behind it (ACPI 6.4.3.5.2). No interpreter: a bridge that computes them is not understood, and has an MCFG anyway.
     /// </summary>
-    private void ReadHostBridge(byte* description, uint length)
+    private void ReadHostBridge(byte* table)
     {
-        byte* table = length >= 148 ? (byte*)*(ulong*)(description + 140) : null;
-        table = table is null && length >= 44 ? (byte*)*(uint*)(description + 40) : table;
-        if (!IsTable(table))
-        {
-            return;
-        }
         uint end = *(uint*)(table + 4);
         ulong config = 0;
         for (uint i = HeaderLength; i + 26 <= end; i++)

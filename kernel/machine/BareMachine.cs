@@ -28,7 +28,12 @@ internal sealed unsafe class BareMachine : PciHost
         Memory = memory;
         _pages = new PageTables(memory);
         Acpi = Acpi.Read(information.AcpiRoot, _pages);
-        if (!_pages.TryMapDevice(LocalApic.Address, 4096) || !_pages.TryMapDevice(Acpi.IoApicAddress, 4096))
+        bool mapped = _pages.TryMapDevice(LocalApic.Address, 4096);
+        for (int i = 0; i < Acpi.IoApicCount; i++)
+        {
+            mapped &= _pages.TryMapDevice(Acpi.IoApic(i, out _), 4096);
+        }
+        if (!mapped)
         {
             Environment.FailFast("there is too little memory for the page tables; give the machine more (-m)");
         }
@@ -45,7 +50,7 @@ internal sealed unsafe class BareMachine : PciHost
         Serial = new SerialPort();
         if (Interrupts.TryAllocateEdge(Serial, out byte vector))
         {
-            Interrupts.Io.TryRoute(Acpi.GlobalInterrupt(SerialPort.InterruptLine), vector, Interrupts.Local.Id, level: false);
+            Interrupts.TryRouteEdge(Acpi.GlobalInterrupt(SerialPort.InterruptLine), vector);
         }
         Serial.EnableInterrupts();
     }
@@ -158,7 +163,7 @@ internal sealed unsafe class BareMachine : PciHost
         region = null;
         ulong end = address + length;
         if (length == 0 || end < address || Memory.IsRam(address, end) || address < 0x100000 ||
-            Overlaps(address, end, LocalApic.Address, 4096) || Overlaps(address, end, Acpi.IoApicAddress, 4096) ||
+            Overlaps(address, end, LocalApic.Address, 4096) || OverlapsIoApic(address, end) ||
             Overlaps(address, end, (ulong)_ecam, _ecamLength) || !_pages.TryMapDevice(address, length))
         {
             return false;
@@ -222,6 +227,18 @@ internal sealed unsafe class BareMachine : PciHost
         }
         interrupt = Acpi.GlobalInterrupt(line);
         return line is not 0 and < 240;
+    }
+
+    private bool OverlapsIoApic(ulong start, ulong end)
+    {
+        for (int i = 0; i < Acpi.IoApicCount; i++)
+        {
+            if (Overlaps(start, end, Acpi.IoApic(i, out _), 4096))
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static bool Overlaps(ulong start, ulong end, ulong other, ulong length) => length != 0 && start < other + length && other < end;

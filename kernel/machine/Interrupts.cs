@@ -18,6 +18,7 @@ internal sealed class Interrupts
     private const int SharedLimit = 8;
     private const ulong TimerBit = 1ul << (TimerVector - FirstEdge);
 
+    private readonly IoApic[] _ioApics;
     private readonly InterruptHandler?[] _edges = new InterruptHandler?[EdgeCount];
     private readonly InterruptHandler?[] _levels = new InterruptHandler?[LevelCount * SharedLimit];
     private readonly uint[] _levelInterrupts = new uint[LevelCount];
@@ -26,14 +27,16 @@ internal sealed class Interrupts
     internal Interrupts(Acpi acpi)
     {
         Local = new LocalApic(InterruptTable.SpuriousVector, TimerVector);
-        Io = new IoApic(acpi.IoApicAddress, acpi.IoApicBase);
+        _ioApics = new IoApic[acpi.IoApicCount];
+        for (int i = 0; i < _ioApics.Length; i++)
+        {
+            ulong address = acpi.IoApic(i, out uint first);
+            _ioApics[i] = new IoApic(address, first);
+        }
     }
 
     /// <summary>The processor's own controller.</summary>
     internal LocalApic Local { get; }
-
-    /// <summary>The controller of the pins.</summary>
-    internal IoApic Io { get; }
 
     /// <summary>How many interrupts were handed to handlers since boot.</summary>
     internal ulong Delivered { get; private set; }
@@ -54,6 +57,9 @@ internal sealed class Interrupts
         return false;
     }
 
+    /// <summary>Sends a global interrupt that is an edge to a vector; false when no I/O APIC has it.</summary>
+    internal bool TryRouteEdge(uint interrupt, byte vector) => FindIoApic(interrupt)?.TryRoute(interrupt, vector, Local.Id, level: false) ?? false;
+
     /// <summary>The message that raises an edge vector on this processor.</summary>
     internal MsiMessage MessageOf(byte vector) => new((uint)LocalApic.Address | (uint)Local.Id << 12, vector);
 
@@ -69,12 +75,13 @@ internal sealed class Interrupts
     /// <summary>Calls <paramref name="handler"/> for a global interrupt that is a level, shared with up to seven others.</summary>
     internal bool TryAttachLevel(uint interrupt, InterruptHandler handler)
     {
+        IoApic? controller = FindIoApic(interrupt);
         int level = 0;
         while (level < _levelsUsed && _levelInterrupts[level] != interrupt)
         {
             level++;
         }
-        if (level == LevelCount || !Io.Has(interrupt))
+        if (level == LevelCount || controller is null)
         {
             return false;
         }
@@ -89,7 +96,7 @@ internal sealed class Interrupts
             {
                 _levelInterrupts[_levelsUsed++] = interrupt;
             }
-            return Io.TryRoute(interrupt, (byte)(FirstLevel + level), Local.Id, level: true);
+            return controller.TryRoute(interrupt, (byte)(FirstLevel + level), Local.Id, level: true);
         }
         return false;
     }
@@ -114,9 +121,21 @@ internal sealed class Interrupts
             }
             if (!any)
             {
-                Io.Mask(interrupt);
+                FindIoApic(interrupt)?.Mask(interrupt);
             }
         }
+    }
+
+    private IoApic? FindIoApic(uint interrupt)
+    {
+        for (int i = 0; i < _ioApics.Length; i++)
+        {
+            if (_ioApics[i].Has(interrupt))
+            {
+                return _ioApics[i];
+            }
+        }
+        return null;
     }
 
     /// <summary>Calls the handlers of everything noted; true in <paramref name="timer"/> when the timer was among it.</summary>

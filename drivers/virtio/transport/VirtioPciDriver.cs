@@ -4,24 +4,16 @@ using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Virtio.Transport;
 
-/// <summary>Binds every virtio function (virtio 4.1.2) whose device type a <see cref="VirtioDriver"/> was added for.</summary>
+/// <summary>Binds every virtio function (virtio 4.1.2) whose device type the table has a driver for.</summary>
 public sealed class VirtioPciDriver : PciDriver
 {
-    private VirtioDriver[] _drivers = new VirtioDriver[4];
-    private int _count;
+    private readonly VirtioDriverTable _drivers;
+
+    /// <summary>Makes a driver that binds with <paramref name="drivers"/>.</summary>
+    public VirtioPciDriver(VirtioDriverTable drivers) => _drivers = drivers;
 
     /// <inheritdoc/>
     public override string Name => "virtio-pci";
-
-    /// <summary>Adds a driver for a device type.</summary>
-    public void Add(VirtioDriver driver)
-    {
-        if (_count == _drivers.Length)
-        {
-            Array.Resize(ref _drivers, _count * 2);
-        }
-        _drivers[_count++] = driver;
-    }
 
     /// <inheritdoc/>
     public override bool Matches(PciFunction function) => TypeOf(function) != 0;
@@ -30,25 +22,22 @@ public sealed class VirtioPciDriver : PciDriver
     public override ProbeResult Probe(PciFunction function, DeviceTable devices)
     {
         ushort type = TypeOf(function);
-        for (int i = 0; i < _count; i++)
+        VirtioDriver? driver = _drivers.Find(type);
+        if (driver is null)
         {
-            if (_drivers[i].DeviceType != type)
-            {
-                continue;
-            }
-            ProbeResult result = ModernPciTransport.TryCreate(function, type, out ModernPciTransport? transport);
-            if (!result.IsBound)
-            {
-                return result;
-            }
-            result = _drivers[i].Probe(transport!, out Device? device);
-            if (result.IsBound)
-            {
-                devices.Add(device!);
-            }
+            return ProbeResult.NotMine;
+        }
+        ProbeResult result = ModernPciTransport.TryCreate(function, type, out ModernPciTransport? transport);
+        if (!result.IsBound)
+        {
             return result;
         }
-        return ProbeResult.NotMine;
+        result = driver.Probe(transport!, out Device? device);
+        if (result.IsBound)
+        {
+            devices.Add(device!);
+        }
+        return result;
     }
 
     /// <summary>

@@ -4,6 +4,7 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
@@ -21,11 +22,11 @@ public static class FakeBinding
     public static DeviceTable Attach(FakeMachine machine, out List<ProbeResult> results)
     {
         DeviceTable devices = new();
-        VirtioPciDriver virtio = new();
+        VirtioDriverTable virtio = new();
         virtio.Add(new VirtioBlkDriver());
         virtio.Add(new VirtioConsoleDriver());
         DriverRegistry registry = new(devices);
-        registry.Add(virtio);
+        registry.Add(new VirtioPciDriver(virtio));
         results = [];
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)

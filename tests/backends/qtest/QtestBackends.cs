@@ -6,6 +6,7 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Tests.Contracts;
 using Xunit;
@@ -21,11 +22,11 @@ internal static class QtestBinding
         where T : Device
     {
         DeviceTable devices = new();
-        VirtioPciDriver virtio = new();
+        VirtioDriverTable virtio = new();
         virtio.Add(new VirtioBlkDriver());
         virtio.Add(new VirtioConsoleDriver());
         DriverRegistry registry = new(devices);
-        registry.Add(virtio);
+        registry.Add(new VirtioPciDriver(virtio));
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
         {

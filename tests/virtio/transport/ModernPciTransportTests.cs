@@ -35,7 +35,7 @@ public sealed class ModernPciTransportTests : IDisposable
         function.Set16(PciRegisters.DeviceId, id);
         function.Set16(PciRegisters.SubsystemId, subsystem);
         Assert.Equal(type, VirtioPciDriver.TypeOf(new ScannedPciFunction(_machine, function.Address)));
-        Assert.Equal(type != 0, new VirtioPciDriver().Matches(new ScannedPciFunction(_machine, function.Address)));
+        Assert.Equal(type != 0, new VirtioPciDriver(new VirtioDriverTable()).Matches(new ScannedPciFunction(_machine, function.Address)));
     }
 
     [Fact]
