@@ -45,8 +45,11 @@ public sealed class QtestBlockBackend : BlockBackend
     private readonly string _image;
     private readonly BlockSetup _setup;
 
-    /// <summary>Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device.</summary>
-    public QtestBlockBackend(BlockSetup setup, string more = "")
+    /// <summary>
+    /// Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device. Without <paramref name="mapsMemory"/>
+    /// none of its BARs can be mapped.
+    /// </summary>
+    public QtestBlockBackend(BlockSetup setup, string more = "", bool mapsMemory = true)
     {
         _setup = setup;
         string folder = QtestBinding.NewFolder();
@@ -58,7 +61,8 @@ public sealed class QtestBlockBackend : BlockBackend
         string cache = setup.HasFlush ? "" : ",config-wce=off,write-cache=off";
         _machine = new QtestMachine(folder,
             "-drive", $"if=none,id=d,file={_image},format=raw,readonly={(setup.IsReadOnly ? "on" : "off")}",
-            "-device", $"virtio-blk-pci,drive=d,disable-legacy=on,serial={setup.Id}{cache}{more}");
+            "-device", $"virtio-blk-pci,drive=d,disable-legacy=on,serial={setup.Id}{cache}{more}")
+        { RefusesMemory = !mapsMemory };
         Disk = QtestBinding.AttachOne<BlockDevice>(_machine);
     }
 
@@ -103,15 +107,13 @@ public sealed class QtestBlockBackend : BlockBackend
     }
 }
 
-/// <summary>A virtconsole whose host side is a pipe and a file.</summary>
-public sealed class QtestConsoleBackend : ConsoleBackend
+/// <summary>A machine with a virtconsole whose host side is a pipe and a file.</summary>
+internal sealed class QtestConsoleHost : IDisposable
 {
-    private readonly QtestMachine _machine;
     private readonly FileStream _input;
     private readonly string _output;
 
-    /// <summary>Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device.</summary>
-    public QtestConsoleBackend(string more = "")
+    internal QtestConsoleHost(string more = "", bool mapsMemory = true)
     {
         string folder = QtestBinding.NewFolder();
         string path = Path.Combine(folder, "console");
@@ -123,20 +125,15 @@ public sealed class QtestConsoleBackend : ConsoleBackend
         }
         _output = path + ".out";
         File.WriteAllBytes(_output, []);
-        _machine = new QtestMachine(folder,
-            "-device", "virtio-serial-pci,disable-legacy=on" + more, "-chardev", $"pipe,id=c,path={path}", "-device", "virtconsole,chardev=c");
+        Machine = new QtestMachine(folder,
+            "-device", "virtio-serial-pci,disable-legacy=on" + more, "-chardev", $"pipe,id=c,path={path}", "-device", "virtconsole,chardev=c")
+        { RefusesMemory = !mapsMemory };
         _input = new FileStream(path + ".in", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0);
-        Port = QtestBinding.AttachOne<ConsolePort>(_machine);
     }
 
-    /// <inheritdoc/>
-    public override ConsolePort Port { get; }
+    internal QtestMachine Machine { get; }
 
-    /// <inheritdoc/>
-    public override Clock Clock => _machine.Clock;
-
-    /// <inheritdoc/>
-    public override byte[] HostReceived()
+    internal byte[] Received()
     {
         using FileStream stream = new(_output, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
         byte[] bytes = new byte[stream.Length];
@@ -144,8 +141,7 @@ public sealed class QtestConsoleBackend : ConsoleBackend
         return bytes;
     }
 
-    /// <inheritdoc/>
-    public override void HostSends(ReadOnlySpan<byte> bytes)
+    internal void Send(ReadOnlySpan<byte> bytes)
     {
         byte[] copy = bytes.ToArray();
         // The pipe takes only what the driver makes room for: sending goes on in the background, at most until QEMU ends.
@@ -153,11 +149,45 @@ public sealed class QtestConsoleBackend : ConsoleBackend
     }
 
     /// <inheritdoc/>
+    public void Dispose()
+    {
+        Machine.Dispose();
+        _input.Dispose();
+    }
+}
+
+/// <summary>A virtconsole of QEMU with its driver.</summary>
+public sealed class QtestConsoleBackend : ConsoleBackend
+{
+    private readonly QtestConsoleHost _host;
+
+    /// <summary>
+    /// Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device. Without <paramref name="mapsMemory"/>
+    /// none of its BARs can be mapped.
+    /// </summary>
+    public QtestConsoleBackend(string more = "", bool mapsMemory = true)
+    {
+        _host = new QtestConsoleHost(more, mapsMemory);
+        Port = QtestBinding.AttachOne<ConsolePort>(_host.Machine);
+    }
+
+    /// <inheritdoc/>
+    public override ConsolePort Port { get; }
+
+    /// <inheritdoc/>
+    public override Clock Clock => _host.Machine.Clock;
+
+    /// <inheritdoc/>
+    public override byte[] HostReceived() => _host.Received();
+
+    /// <inheritdoc/>
+    public override void HostSends(ReadOnlySpan<byte> bytes) => _host.Send(bytes);
+
+    /// <inheritdoc/>
     public override void Dispose()
     {
-        int left = _machine.MemoryInUse;
-        _machine.Dispose();
-        _input.Dispose();
+        int left = _host.Machine.MemoryInUse;
+        _host.Dispose();
         Assert.True(!Port.IsFailed || left == 0, $"{left} pieces of memory were not given back");
     }
 }

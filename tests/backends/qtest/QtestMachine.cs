@@ -32,6 +32,9 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
         _dma = new QtestDma(_process.Memory, DmaStart, DmaEnd);
     }
 
+    /// <summary>True when no memory of devices can be mapped.</summary>
+    internal bool RefusesMemory { get; init; }
+
     /// <summary>How many pieces of memory the driver has not given back.</summary>
     internal int MemoryInUse => _dma.InUse;
 
@@ -89,7 +92,7 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
     /// <inheritdoc/>
     public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)
     {
-        bool fits = length != 0 && address + length >= address && address + length <= PhysicalEnd && address >= RamEnd;
+        bool fits = !RefusesMemory && length != 0 && address + length >= address && address + length <= PhysicalEnd && address >= RamEnd;
         region = fits ? new QtestIoRegion(_process, address, length, "read", "write") : null;
         return fits;
     }
