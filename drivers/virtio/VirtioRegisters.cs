@@ -61,7 +61,7 @@ public static class VirtioFeature
 
     /// <summary>What this library knows how to use with every device.</summary>
     public const ulong Supported = IndirectDescriptors | EventIndex | Version1 | AccessPlatform | OrderPlatform |
-        NotifConfigData | RingReset;
+        RingPacked | InOrder | NotificationData | NotifConfigData | RingReset;
 
     /// <summary>The name of a reserved feature bit in the specification's words; empty for one without a name.</summary>
     public static string NameOf(int bit) => bit switch

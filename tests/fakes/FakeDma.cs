@@ -22,7 +22,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     private const ulong Gap = 4096;
 
     private readonly List<Allocation> _allocations = [];
-    private readonly List<Lent> _lent = [];
+    private readonly Dictionary<ulong, List<Lent>> _lent = []; // by the pages that a range touches
     private ulong _next = FirstAddress;
     private int _failIn;
 
@@ -33,7 +33,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     public ulong AllocatedBytes { get; private set; }
 
     /// <summary>How many ranges are lent to devices at the moment.</summary>
-    public int LentCount => _lent.Count;
+    public int LentCount { get; private set; }
 
     /// <summary>How often a device that lies reached for memory that is not lent, and got nothing.</summary>
     public int BlockedAccesses { get; private set; }
@@ -73,7 +73,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     {
         Allocation allocation = Find(buffer, "freed");
         violations.Require(buffer.DeviceAddress == allocation.Address && buffer.Length == allocation.Length, "a part of an allocation was freed");
-        foreach (Lent lent in _lent)
+        foreach (Lent lent in LentNear(buffer.DeviceAddress, buffer.Length))
         {
             violations.Require(!lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was freed while a device owns it");
         }
@@ -94,37 +94,44 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     public override void Share(in DmaBuffer buffer, DmaDirection direction)
     {
         Find(buffer, "shared");
-        foreach (Lent lent in _lent)
+        foreach (Lent lent in LentNear(buffer.DeviceAddress, buffer.Length))
         {
             bool bothRead = lent.Direction == DmaDirection.ToDevice && direction == DmaDirection.ToDevice;
             violations.Require(bothRead || !lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was lent twice, once for writing");
         }
-        _lent.Add(new Lent
+        Lent added = new()
         {
             Address = buffer.DeviceAddress,
             Length = buffer.Length,
             Direction = direction,
             Content = direction == DmaDirection.Both ? null : buffer.Span.ToArray(),
-        });
+        };
+        LentCount++;
+        foreach (ulong page in Pages(buffer.DeviceAddress, buffer.Length))
+        {
+            if (!_lent.TryGetValue(page, out List<Lent>? here))
+            {
+                _lent.Add(page, here = []);
+            }
+            here.Add(added);
+        }
     }
 
     /// <inheritdoc/>
     public override void Unshare(in DmaBuffer buffer, DmaDirection direction)
     {
         Find(buffer, "unshared");
-        for (int i = 0; i < _lent.Count; i++)
+        (ulong address, uint length) = (buffer.DeviceAddress, buffer.Length);
+        Lent? found = LentNear(address, 1).FirstOrDefault(
+            lent => lent.Address == address && lent.Length == length && lent.Direction == direction);
+        violations.Require(found is not null, "memory was unshared that was not lent so");
+        violations.Require(
+            found.Content is null || buffer.Span.SequenceEqual(found.Content), "the driver changed bytes that the device owned");
+        LentCount--;
+        foreach (ulong page in Pages(address, length))
         {
-            Lent lent = _lent[i];
-            if (lent.Address == buffer.DeviceAddress && lent.Length == buffer.Length && lent.Direction == direction)
-            {
-                violations.Require(
-                    lent.Content is null || buffer.Span.SequenceEqual(lent.Content),
-                    "the driver changed bytes that the device owned");
-                _lent.RemoveAt(i);
-                return;
-            }
+            _lent[page].Remove(found);
         }
-        violations.Break("memory was unshared that was not lent so");
     }
 
     /// <summary>True when the device may reach all of the range in that direction.</summary>
@@ -193,7 +200,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>Fails when something is still allocated or lent.</summary>
     public void AssertNothingLeaked()
     {
-        Assert.True(_lent.Count == 0, $"{_lent.Count} ranges are still lent to a device");
+        Assert.True(LentCount == 0, $"{LentCount} ranges are still lent to a device");
         int live = 0;
         foreach (Allocation allocation in _allocations)
         {
@@ -248,9 +255,24 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         return null;
     }
 
+    private static IEnumerable<ulong> Pages(ulong address, uint length)
+    {
+        for (ulong page = address / Gap; page <= (address + length - 1) / Gap; page++)
+        {
+            yield return page;
+        }
+    }
+
+    private IEnumerable<Lent> LentNear(ulong address, uint length) =>
+        Pages(address, length).SelectMany(page => _lent.TryGetValue(page, out List<Lent>? here) ? here : []);
+
     private Lent? FindLent(ulong address, uint length, bool forWriting)
     {
-        foreach (Lent lent in _lent)
+        if (!_lent.TryGetValue(address / Gap, out List<Lent>? here))
+        {
+            return null;
+        }
+        foreach (Lent lent in here)
         {
             bool allowed = lent.Direction == DmaDirection.Both || (lent.Direction == DmaDirection.FromDevice) == forWriting;
             if (allowed && address >= lent.Address && address - lent.Address <= lent.Length && length <= lent.Length - (address - lent.Address))

@@ -90,16 +90,16 @@ public sealed class RandomDeviceTests
         switch (random.Next(8))
         {
             case 0:
-                scene.Queue.WriteUsedElement((ushort)random.Next(64), ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
+                scene.Queue.Split.WriteUsedElement((ushort)random.Next(64), ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
                 break;
             case 1:
-                scene.Queue.WriteUsedIndex((ushort)(scene.Queue.UsedIndex + random.Next(-2, 4)));
+                scene.Queue.Split.WriteUsedIndex((ushort)(scene.Queue.Split.UsedIndex + random.Next(-2, 4)));
                 break;
             case 2:
-                scene.Queue.WriteUsedFlags((ushort)random.Next(0x10000));
+                scene.Queue.Split.WriteUsedFlags((ushort)random.Next(0x10000));
                 break;
             case 3:
-                scene.Queue.WriteAvailableEvent((ushort)random.Next(0x10000));
+                scene.Queue.Split.WriteAvailableEvent((ushort)random.Next(0x10000));
                 break;
             case 4:
                 random.NextBytes(scene.Machine.FakeDma.Raw(scene.Queue.DescriptorArea, 16 * scene.Queue.Size));

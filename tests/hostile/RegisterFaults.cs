@@ -73,7 +73,7 @@ public static class RegisterFaults
         new("F11", "the device acts on EVENT_IDX, which was not agreed on", Outcome.Works, scene =>
         {
             scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.EventIndex;
-            scene.WhileHeld(() => scene.Queue.WriteAvailableEvent(0x7777));
+            scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x7777));
         }),
         new("F13a", "the block size is 0", Outcome.Works, scene => scene.Disk.SetBlockSize(0)),
         new("F13b", "the block size is 3", Outcome.Works, scene => scene.Disk.SetBlockSize(3)),

@@ -41,7 +41,7 @@ public sealed class VirtioDeviceTests : IDisposable
     public void Only_features_that_are_offered_and_known_are_accepted()
     {
         FakeBlockDevice disk = new(64);
-        disk.OfferedFeatures = VirtioFeature.Version1 | VirtioFeature.EventIndex | 1ul << 34 | 1ul << 63 | 1ul << 6;
+        disk.OfferedFeatures = VirtioFeature.Version1 | VirtioFeature.EventIndex | 1ul << 44 | 1ul << 63 | 1ul << 6;
         VirtioDevice device = Open(disk);
         Assert.True(device.Negotiate(VirtioFeature.Version1, VirtioFeature.Supported | 1ul << 6 | 1ul << 9).IsBound);
         Assert.Equal(VirtioFeature.Version1 | VirtioFeature.EventIndex | 1ul << 6, disk.DriverFeatures);

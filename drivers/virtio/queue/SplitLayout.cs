@@ -1,6 +1,4 @@
 // The split virtqueue in memory (virtio 2.7): offsets, sizes, flags.
-using System.Runtime.InteropServices;
-
 namespace VirtioSharp.Drivers.Virtio.Queue;
 
 /// <summary>Where the three areas of a split virtqueue of a given size lie in one block, and what is in them.</summary>
@@ -32,13 +30,4 @@ internal static class SplitLayout
 
     /// <summary>The whole block in bytes.</summary>
     internal static uint TotalLength(uint size, uint alignment) => UsedOffset(size, alignment) + UsedHeader + UsedElementLength * size + 2;
-}
-
-/// <summary>struct virtq_desc (virtio 2.7.5), with its two last fields in one word.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct SplitDescriptor
-{
-    internal ulong Address;
-    internal uint Length;
-    internal uint FlagsAndNext;
 }

@@ -17,27 +17,38 @@ public abstract class Virtqueue : InterruptHandler
     /// </summary>
     public static bool TryCreate(VirtioTransport transport, ushort index, ushort size, ulong features, out Virtqueue? queue)
     {
+        if ((features & VirtioFeature.RingPacked) != 0)
+        {
+            bool made = PackedVirtqueue.TryCreate(transport, index, size, features, out PackedVirtqueue? packed);
+            queue = packed;
+            return made;
+        }
         bool created = SplitVirtqueue.TryCreate(transport, index, size, features, out SplitVirtqueue? split);
         queue = split;
         return created;
     }
 
     /// <summary>
-    /// The size to ask for, given what the device offers and what the driver can use at most: a power of two with a split ring (virtio 2.7).
-    /// False when the offer itself is against the rules.
+    /// The size to ask for, given what the device offers and what the driver can use at most: a power of two with a split ring (virtio 2.7),
+    /// any size with a packed one (2.8). False when the offer itself is against the rules.
     /// </summary>
     public static bool TryChooseSize(ulong features, ushort offered, ushort wanted, out ushort size)
     {
         size = offered;
-        if (offered is 0 or > SplitVirtqueue.MaxSize || (offered & (offered - 1)) != 0)
+        if (offered is 0 or > RingVirtqueue.MaxSize)
         {
             return false;
+        }
+        if ((features & VirtioFeature.RingPacked) != 0)
+        {
+            size = Math.Min(offered, wanted);
+            return true;
         }
         while (size > wanted)
         {
             size /= 2;
         }
-        return true;
+        return (offered & (offered - 1)) == 0;
     }
 
     /// <summary>The index of the queue in its device.</summary>

@@ -103,3 +103,45 @@ public sealed class FakePlainConsolePortTests(ITestOutputHelper output) : Consol
     protected override ConsoleBackend Open() =>
         new FakeConsoleBackend(arrange: device => device.OfferedFeatures &= ~(FakeVirtioDevice.IndirectDescriptors | FakeVirtioDevice.EventIndex));
 }
+
+/// <summary>A disk with a packed ring.</summary>
+public sealed class FakePackedBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) =>
+        new FakeBlockBackend(setup, arrange: device => device.OfferedFeatures |= FakeVirtioDevice.RingPacked);
+}
+
+/// <summary>A disk with everything that rings have: packed, notifications that say how far it is filled, and batches in order.</summary>
+public sealed class FakeBatchingBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new FakeBlockBackend(setup, arrange: device =>
+    {
+        device.OfferedFeatures |= FakeVirtioDevice.RingPacked | FakeVirtioDevice.InOrder | FakeVirtioDevice.NotificationData;
+        device.Queues[0].WritesBatches = true;
+    });
+}
+
+/// <summary>A console with packed rings whose sizes are no powers of two.</summary>
+public sealed class FakePackedConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new FakeConsoleBackend(arrange: device =>
+    {
+        device.OfferedFeatures |= FakeVirtioDevice.RingPacked;
+        device.Queues[0].MaxSize = 3;
+        device.Queues[1].MaxSize = 5;
+    });
+}
+
+/// <summary>A console that uses its buffers in order and completes them in batches.</summary>
+public sealed class FakeBatchingConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new FakeConsoleBackend(arrange: device =>
+    {
+        device.OfferedFeatures |= FakeVirtioDevice.InOrder | FakeVirtioDevice.NotificationData;
+        device.Queues[0].WritesBatches = device.Queues[1].WritesBatches = true;
+    });
+}

@@ -82,3 +82,48 @@ public sealed class QtestPlainConsolePortTests(ITestOutputHelper output) : Conso
     /// <inheritdoc/>
     protected override ConsoleBackend Open() => new QtestConsoleBackend(",event_idx=off,indirect_desc=off");
 }
+
+/// <summary>QEMU's disk with a packed ring.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestPackedBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, ",packed=on");
+}
+
+/// <summary>QEMU's disk with a short packed ring, without EVENT_IDX and indirect descriptors.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestPlainPackedBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, ",packed=on,event_idx=off,indirect_desc=off,queue-size=16");
+}
+
+/// <summary>QEMU's disk with the longest packed ring that it offers.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestLongPackedBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, ",packed=on,queue-size=1024");
+}
+
+/// <summary>QEMU's console with packed rings.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestPackedConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new QtestConsoleBackend(",packed=on");
+}
+
+/// <summary>QEMU's console with packed rings, without EVENT_IDX and indirect descriptors.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestPlainPackedConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new QtestConsoleBackend(",packed=on,event_idx=off,indirect_desc=off");
+}

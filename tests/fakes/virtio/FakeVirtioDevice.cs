@@ -41,6 +41,15 @@ public abstract class FakeVirtioDevice
     /// <summary>VIRTIO_F_VERSION_1.</summary>
     public const ulong Version1 = 1ul << 32;
 
+    /// <summary>VIRTIO_F_RING_PACKED.</summary>
+    public const ulong RingPacked = 1ul << 34;
+
+    /// <summary>VIRTIO_F_IN_ORDER.</summary>
+    public const ulong InOrder = 1ul << 35;
+
+    /// <summary>VIRTIO_F_NOTIFICATION_DATA.</summary>
+    public const ulong NotificationData = 1ul << 38;
+
     private FakeVirtioBus? _bus;
     private bool _wasReset;
     private bool _resetSeen;

@@ -293,8 +293,8 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
         switch (offset)
         {
             case 24:
-                bool isPowerOfTwo = value != 0 && (value & (value - 1)) == 0;
-                Machine.Violations.Require(isPowerOfTwo && value <= queue.MaxSize, $"queue size {value} of {queue.MaxSize} (4.1.4.3.2)");
+                bool isRight = value != 0 && ((value & (value - 1)) == 0 || Device.Has(FakeVirtioDevice.RingPacked));
+                Machine.Violations.Require(isRight && value <= queue.MaxSize, $"queue size {value} of {queue.MaxSize} (4.1.4.3.2)");
                 queue.Size = (ushort)value;
                 break;
             case 26:

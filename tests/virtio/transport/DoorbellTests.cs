@@ -50,6 +50,8 @@ public sealed class DoorbellTests : IDisposable
             Assert.Equal(0, _peer.Queues[queue].Notifications);
             if ((features & Data) != 0)
             {
+                // The device compares with the available index.
+                BitConverter.TryWriteBytes(_machine.FakeDma.Raw(_peer.Queues[queue].DriverArea + 2, 2), (ushort)(0x8123 + queue));
                 device.Transport.NotifyWithPosition(queue, (ushort)(0x8123 + queue));
             }
             else
