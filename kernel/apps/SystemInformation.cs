@@ -4,6 +4,7 @@ using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
+using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
 
@@ -59,6 +60,7 @@ public sealed class SystemInformation
             WriteFunction(output, Scan[i]);
             WriteBars(output, Scan[i]);
             WriteCapabilities(output, Scan[i]);
+            WriteSharedMemory(output, Scan[i]);
         }
     }
 
@@ -93,6 +95,22 @@ public sealed class SystemInformation
         }
         output.Write(any ? "\n" : "");
     }
+
+    private static void WriteSharedMemory(Terminal output, PciFunction function)
+    {
+        if (VirtioPciDriver.TypeOf(function) == 0)
+        {
+            return;
+        }
+        SharedMemoryRegion[] regions = VirtioPciSharedMemory.Find(function);
+        for (int i = 0; i < regions.Length; i++)
+        {
+            WriteSharedMemory(output, regions[i]);
+        }
+    }
+
+    private static void WriteSharedMemory(Terminal output, in SharedMemoryRegion region) => output
+        .Write("  shared memory ").Write(region.Id).Write(": at 0x").WriteHex(region.Address).Write(", ").Write(region.Length).Write(" bytes\n");
 
     internal static void WriteAddress(Terminal output, PciAddress address) => output
         .WriteHex(address.Segment, 4).Write(":").WriteHex(address.Bus, 2).Write(":").WriteHex(address.Device, 2).Write(".").WriteHex(address.Function);
@@ -139,7 +157,12 @@ public sealed class SystemInformation
                 output.Write(" ").Write(name);
             }
         }
-        output.Write("\n  queues");
+        output.Write("\n");
+        for (int i = 0; i < virtio.Transport.SharedMemoryCount; i++)
+        {
+            WriteSharedMemory(output, virtio.Transport.SharedMemory(i));
+        }
+        output.Write("  queues");
         for (int i = 0; i < virtio.QueueCount; i++)
         {
             output.Write(" ").Write(virtio.Queue(i).Index).Write(":").Write(virtio.Queue(i).Size);

@@ -100,6 +100,11 @@ public static class ConfigSpaceFaults
         new("L19", "an MSI-X table in a BAR that does not exist", Outcome.Works, scene =>
             scene.Function.Set32(scene.Function.Msix!.Capability + 4, 7)) { NeedsMsix = true },
         new("L21", "a shared memory of 64 bits", Outcome.Works, scene => scene.Function.AddVirtioCapability(8, 4, 0, 64, new byte[8])),
+        new("L21b", "shared memories that lie nowhere", Outcome.Works, scene =>
+        {
+            scene.Function.AddVirtioCapability(8, 4, 0, 64, [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]);
+            scene.Function.AddVirtioCapability(8, 9, 0, 64, new byte[8]);
+        }),
         new("L22", "the list of capabilities is there for the first look only", Outcome.Works, scene =>
         {
             int looks = 0;

@@ -14,6 +14,7 @@ public sealed class ModernPciTransport : VirtioTransport
     private readonly IoWindow _device;
     private readonly uint _notifyMultiplier;
     private readonly bool _canNotifyWithPosition;
+    private readonly SharedMemoryRegion[] _sharedMemory;
     private Doorbell[] _doorbells = new Doorbell[4];
     private ulong _features;
 
@@ -30,6 +31,7 @@ public sealed class ModernPciTransport : VirtioTransport
         _device = found.Device;
         _notifyMultiplier = found.NotifyMultiplier;
         _canNotifyWithPosition = found.CanNotifyWithPosition;
+        _sharedMemory = found.SharedMemory;
     }
 
     /// <inheritdoc/>
@@ -210,6 +212,12 @@ public sealed class ModernPciTransport : VirtioTransport
         Select(queue);
         return _common.Read16(VirtioPciRegisters.QueueReset) == 0;
     }
+
+    /// <inheritdoc/>
+    public override int SharedMemoryCount => _sharedMemory.Length;
+
+    /// <inheritdoc/>
+    public override SharedMemoryRegion SharedMemory(int number) => _sharedMemory[number];
 
     /// <inheritdoc/>
     public override byte ReadInterruptStatus() => _isr.Read8(0);

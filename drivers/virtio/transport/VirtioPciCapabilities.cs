@@ -18,6 +18,7 @@ internal struct VirtioPciCapabilities
     internal IoWindow Isr;
     internal IoWindow Device;
     internal uint NotifyMultiplier;
+    internal SharedMemoryRegion[] SharedMemory;
 
     /// <summary>True when 32 bits may be written as a notification: the region and the multiplier are multiples of 4 (4.1.4.4.1).</summary>
     internal bool CanNotifyWithPosition;
@@ -44,6 +45,7 @@ internal struct VirtioPciCapabilities
     internal static VirtioPciCapabilities Find(PciFunction function)
     {
         VirtioPciCapabilities found = default;
+        found.SharedMemory = new SharedMemoryRegion[0];
         PciCapabilities walk = new(function);
         while (walk.MoveNext())
         {
@@ -84,6 +86,9 @@ internal struct VirtioPciCapabilities
                 break;
             case VirtioPciRegisters.DeviceConfiguration when !Device.IsValid:
                 Device = Map(function, walk.Offset, 1, MaxDeviceConfiguration, 4, ref _device);
+                break;
+            case VirtioPciRegisters.SharedMemoryConfiguration:
+                VirtioPciSharedMemory.Consider(function, walk, ref SharedMemory);
                 break;
             case VirtioPciRegisters.PciConfiguration when _access == 0:
                 if (length >= VirtioPciRegisters.AccessCapabilityLength && walk.Fits(VirtioPciRegisters.AccessCapabilityLength))

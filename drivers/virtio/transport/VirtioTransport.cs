@@ -136,6 +136,12 @@ public abstract class VirtioTransport
     /// <summary>True when the reset of a queue that was begun is done.</summary>
     public virtual bool IsQueueReset(ushort queue) => true;
 
+    /// <summary>How many regions of shared memory the device has (virtio 2.10).</summary>
+    public virtual int SharedMemoryCount => 0;
+
+    /// <summary>The region <paramref name="number"/> of shared memory, from 0 to <see cref="SharedMemoryCount"/>.</summary>
+    public virtual SharedMemoryRegion SharedMemory(int number) => default;
+
     /// <summary>Reads and clears the ISR status (virtio 4.1.4.5); only meaningful with a pin.</summary>
     public abstract byte ReadInterruptStatus();
 
