@@ -35,6 +35,7 @@ public sealed class FakeMachine : PciHost, IDisposable
     private readonly List<FakePciFunction> _order = [];
     private readonly Dictionary<(ulong, uint), InterruptHandler> _messages = [];
     private readonly Dictionary<PciAddress, List<InterruptHandler>> _pins = [];
+    private readonly List<FakeMmioDevice> _platform = [];
     private uint _nextMessage = 0x4020;
     private ulong _nextLowMemory = 0xE000_0000;
     private ulong _nextHighMemory = 0x80_0000_0000;
@@ -89,7 +90,8 @@ public sealed class FakeMachine : PciHost, IDisposable
     public bool RefusesMemory { get; set; }
 
     /// <summary>How many handlers are registered at the moment, for messages and pins.</summary>
-    public int HandlerCount => _messages.Count + _pins.Values.Sum(handlers => handlers.Count);
+    public int HandlerCount =>
+        _messages.Count + _pins.Values.Sum(handlers => handlers.Count) + _platform.Count(device => device.Handler is not null);
 
     /// <summary>How many interrupts were delivered.</summary>
     public int Interrupts { get; private set; }
@@ -123,6 +125,14 @@ public sealed class FakeMachine : PciHost, IDisposable
         return Plug(new FakeVirtioPciDevice(device), 0, slot);
     }
 
+    /// <summary>Adds a device that is on no bus.</summary>
+    public FakeMmioDevice Plug(FakeMmioDevice device)
+    {
+        _platform.Add(device);
+        FakeDma.Users.Add((start, length) => device.Device.Queues.Any(queue => queue.UsesMemory(start, length)));
+        return device;
+    }
+
     /// <summary>Pulls a function out without asking: from here on it reads as all ones.</summary>
     public void Pull(FakePciFunction function) => function.IsPresent = false;
 
@@ -137,6 +147,10 @@ public sealed class FakeMachine : PciHost, IDisposable
             foreach (FakePciFunction function in _order)
             {
                 any |= function.IsPresent && function.Run();
+            }
+            foreach (FakeMmioDevice device in _platform)
+            {
+                any |= device.Device.Run();
             }
         }
     }

@@ -36,6 +36,18 @@ public static class FakeBinding
         return devices;
     }
 
+    /// <summary>Puts a device behind virtio-mmio of a version, and takes it into service.</summary>
+    public static T AttachMmio<T>(FakeMachine machine, FakeVirtioDevice device, uint version)
+        where T : Device
+    {
+        VirtioDriverTable drivers = new();
+        drivers.Add(new VirtioBlkDriver());
+        drivers.Add(new VirtioConsoleDriver());
+        ProbeResult result = new VirtioMmioDriver(drivers).Probe(machine.Plug(new FakeMmioDevice(machine, device, version)), out Device? bound);
+        Assert.True(result.IsBound, $"{result.Reason} (0x{result.Value:X})");
+        return Assert.IsAssignableFrom<T>(bound);
+    }
+
     /// <summary>Takes the only device into service; fails with the reason when that does not work.</summary>
     public static T AttachOne<T>(FakeMachine machine)
         where T : Device
@@ -56,6 +68,12 @@ public sealed class FakeBlockBackend : BlockBackend
     /// </summary>
     public FakeBlockBackend(
         BlockSetup setup, ushort vectors = 4, Action<FakeBlockDevice>? arrange = null, Action<FakeVirtioPciDevice>? plugged = null)
+        : this(setup, (machine, device) => AttachPci(machine, device, vectors, plugged), arrange)
+    {
+    }
+
+    /// <summary>The same for a device that <paramref name="attach"/> puts on a bus of its choice and takes into service.</summary>
+    public FakeBlockBackend(BlockSetup setup, Func<FakeMachine, FakeBlockDevice, BlockDevice> attach, Action<FakeBlockDevice>? arrange = null)
     {
         Device = new FakeBlockDevice(setup.Sectors) { Id = Encoding.ASCII.GetBytes(setup.Id) };
         Device.Limit(setup.SegMax, setup.SizeMax);
@@ -65,9 +83,7 @@ public sealed class FakeBlockBackend : BlockBackend
             Device.MakeReadOnly();
         }
         arrange?.Invoke(Device);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(Device, vectors), 0, 3);
-        plugged?.Invoke(function);
-        Disk = FakeBinding.AttachOne<BlockDevice>(_machine);
+        Disk = attach(_machine, Device);
     }
 
     /// <summary>The device's side.</summary>
@@ -97,6 +113,13 @@ public sealed class FakeBlockBackend : BlockBackend
     {
         Device.HoldsBack = false;
         Device.CompleteAll();
+    }
+
+    private static BlockDevice AttachPci(FakeMachine machine, FakeBlockDevice device, ushort vectors, Action<FakeVirtioPciDevice>? plugged)
+    {
+        FakeVirtioPciDevice function = machine.Plug(new FakeVirtioPciDevice(device, vectors), 0, 3);
+        plugged?.Invoke(function);
+        return FakeBinding.AttachOne<BlockDevice>(machine);
     }
 
     /// <inheritdoc/>
@@ -130,6 +153,9 @@ public sealed class FakeConsoleBackend : ConsoleBackend
         plugged?.Invoke(function);
         Port = FakeBinding.AttachOne<ConsolePort>(_machine);
     }
+
+    /// <summary>The same for a device that <paramref name="attach"/> puts on a bus of its choice and takes into service.</summary>
+    public FakeConsoleBackend(Func<FakeMachine, FakeConsoleDevice, ConsolePort> attach) => Port = attach(_machine, _device);
 
     /// <inheritdoc/>
     public override ConsolePort Port { get; }

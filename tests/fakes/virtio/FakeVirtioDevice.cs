@@ -19,6 +19,9 @@ public abstract class FakeVirtioBus
     /// <summary>True when the device may reach memory.</summary>
     public abstract bool CanReachMemory { get; }
 
+    /// <summary>True for the interface from before virtio 1.0: 32 features, no FEATURES_OK (virtio 3.1.2).</summary>
+    public virtual bool IsLegacy => false;
+
     /// <summary>Signals used buffers.</summary>
     public abstract void RaiseQueue(FakeVirtqueue queue);
 
@@ -141,7 +144,8 @@ public abstract class FakeVirtioDevice
     private ViolationLog Violations => Machine.Violations;
 
     /// <summary>True when a feature was agreed on.</summary>
-    public bool Has(ulong feature) => (Status & DeviceStatus.FeaturesOk) != 0 && (DriverFeatures & feature) == feature;
+    public bool Has(ulong feature) =>
+        (Bus.IsLegacy || (Status & DeviceStatus.FeaturesOk) != 0) && (DriverFeatures & feature) == feature;
 
     /// <summary>The driver reads the status.</summary>
     public byte ReadStatus()
@@ -183,7 +187,13 @@ public abstract class FakeVirtioDevice
         Violations.Require((Status & DeviceStatus.Failed) == 0 || added == 0, "the driver went on after FAILED without a reset (2.1.1)");
         RequireOrder(added, DeviceStatus.Driver, DeviceStatus.Acknowledge);
         RequireOrder(added, DeviceStatus.FeaturesOk, DeviceStatus.Driver);
-        RequireOrder(added, DeviceStatus.DriverOk, DeviceStatus.FeaturesOk);
+        RequireOrder(added, DeviceStatus.DriverOk, Bus.IsLegacy ? DeviceStatus.Driver : DeviceStatus.FeaturesOk);
+        Violations.Require((added & DeviceStatus.FeaturesOk) == 0 || !Bus.IsLegacy, "FEATURES_OK was set, which the legacy interface does not have (3.1.2)");
+        if (Bus.IsLegacy && (added & DeviceStatus.DriverOk) != 0)
+        {
+            ulong excess = DriverFeatures & ~OfferedFeatures;
+            Violations.Require(excess == 0, $"the driver accepted 0x{excess:X}, which was not offered");
+        }
         if ((added & DeviceStatus.FeaturesOk) != 0)
         {
             Violations.Require((DriverFeatures & ~OfferedFeatures) == 0, $"the driver accepted 0x{DriverFeatures & ~OfferedFeatures:X}, which was not offered");
@@ -211,7 +221,8 @@ public abstract class FakeVirtioDevice
     public ulong ReadFeatures()
     {
         Violations.Require((Status & DeviceStatus.Driver) != 0, "features were read before DRIVER was set (3.1.1)");
-        return OnReadFeatures?.Invoke(OfferedFeatures) ?? OfferedFeatures;
+        ulong offered = Bus.IsLegacy ? (uint)OfferedFeatures : OfferedFeatures;
+        return OnReadFeatures?.Invoke(offered) ?? offered;
     }
 
     /// <summary>The driver writes 32 of the features it accepts.</summary>
@@ -219,6 +230,8 @@ public abstract class FakeVirtioDevice
     {
         Violations.Require((Status & DeviceStatus.Driver) != 0, "features were written before DRIVER was set (3.1.1)");
         Violations.Require((Status & DeviceStatus.FeaturesOk) == 0, "features were written after FEATURES_OK (3.1.1)");
+        Violations.Require((Status & DeviceStatus.DriverOk) == 0, "features were written after DRIVER_OK (3.1.2)");
+        Violations.Require(word == 0 || !Bus.IsLegacy, "features beyond bit 31 were written to a legacy interface");
         Violations.Require(word < 2 || value == 0, $"features of word {word} were accepted");
         if (word < 2)
         {
