@@ -20,6 +20,9 @@ public sealed class BootOptions
     /// <summary>True when benchmarks may overwrite a disk that has partitions.</summary>
     public bool BenchmarkWrites { get; private set; }
 
+    /// <summary>True when BARs are not to be mapped: virtio functions are reached through config space, to show that it works.</summary>
+    public bool PciThroughConfigSpace { get; private set; }
+
     /// <summary>What is wrong with the line; empty when nothing is.</summary>
     public string Error { get; private set; } = "";
 
@@ -82,6 +85,10 @@ public sealed class BootOptions
                 break;
             case "virtio_mmio.device":
                 break; // the machine has read it
+            case "pci-access":
+                PciThroughConfigSpace = value == "config";
+                Error = value is "config" or "memory" ? Error : "pci-access= takes config or memory";
+                break;
             default:
                 Unknown = Unknown.Length == 0 ? word : Unknown + " " + word;
                 break;

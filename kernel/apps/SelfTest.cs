@@ -51,6 +51,7 @@ internal sealed class SelfTest
         }
         ConsolePort? port = _system.FindConsole();
         Verdict("console-write", port is null ? "-no console" : await ConsoleAsync(port));
+        Verdict("console-queue-reset", port is null ? "-no console" : await QueueResetTests.ConsoleAsync(port, _system.Loop));
         _output.Write("SUMMARY: ").Write(_passed).Write(" passed, ").Write(_failed).Write(" failed\n");
         return _failed == 0;
     }
@@ -67,6 +68,7 @@ internal sealed class SelfTest
         Verdict("disk-scatter-gather", await ScatterAsync(disk, memory));
         Verdict("disk-many-in-flight", await ManyAsync(disk, memory));
         Verdict("disk-no-allocation", await NoAllocationAsync(disk, memory));
+        Verdict("disk-queue-reset", await QueueResetTests.DiskAsync(disk, memory));
         Verdict("disk-id", await IdAsync(disk, memory));
         Verdict("disk-flush", disk.CanFlush ? Expect(await disk.FlushAsync(), IoStatus.Ok) : "-the disk has no flush");
         Verdict("disk-write-compare", disk.IsReadOnly ? await RefusedAsync(disk, memory) : await WriteCompareAsync(disk, memory));

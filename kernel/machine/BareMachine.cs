@@ -70,6 +70,9 @@ internal sealed unsafe class BareMachine : PciHost
     /// <summary>How config space is reached, for people.</summary>
     internal string ConfigAccess => _ecam is null ? "ports" : "ECAM";
 
+    /// <summary>True when memory BARs are not to be mapped: virtio functions are reached through config space then.</summary>
+    internal bool RefusesBars { get; set; }
+
     /// <inheritdoc/>
     public override DmaSpace Dma => _dma;
 
@@ -80,12 +83,24 @@ internal sealed unsafe class BareMachine : PciHost
     public override ushort ConfigSpaceLength => (ushort)(_ecam is null ? 256 : 4096);
 
     /// <inheritdoc/>
-    public override byte ReadConfig8(PciAddress function, ushort offset) =>
-        (byte)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 3) * 8);
+    public override byte ReadConfig8(PciAddress function, ushort offset)
+    {
+        if (_ecam is not null)
+        {
+            return TryGetConfig(function, offset, out byte* register) ? Volatile.Read(ref *register) : byte.MaxValue;
+        }
+        return TrySelect(function, offset) ? Cpu.In8((ushort)(DataPort + (offset & 3))) : byte.MaxValue;
+    }
 
     /// <inheritdoc/>
-    public override ushort ReadConfig16(PciAddress function, ushort offset) =>
-        (ushort)(ReadConfig32(function, (ushort)(offset & ~3)) >> (offset & 2) * 8);
+    public override ushort ReadConfig16(PciAddress function, ushort offset)
+    {
+        if (_ecam is not null)
+        {
+            return TryGetConfig(function, offset, out byte* register) ? Volatile.Read(ref *(ushort*)register) : ushort.MaxValue;
+        }
+        return TrySelect(function, offset) ? Cpu.In16((ushort)(DataPort + (offset & 2))) : ushort.MaxValue;
+    }
 
     /// <inheritdoc/>
     public override uint ReadConfig32(PciAddress function, ushort offset)
@@ -159,6 +174,13 @@ internal sealed unsafe class BareMachine : PciHost
 
     /// <inheritdoc/>
     public override bool TryMapMemory(ulong address, ulong length, out IoRegion? region)
+    {
+        region = null;
+        return !RefusesBars && TryMapRegisters(address, length, out region);
+    }
+
+    /// <summary>Maps device memory, in a BAR or not; false as <see cref="TryMapMemory"/> says.</summary>
+    internal bool TryMapRegisters(ulong address, ulong length, out IoRegion? region)
     {
         region = null;
         ulong end = address + length;

@@ -35,7 +35,7 @@ internal sealed class BarePlatformDevice : PlatformDevice
     internal static bool TryCreate(BareMachine machine, in MmioPlace place, out BarePlatformDevice? device)
     {
         device = null;
-        if (!machine.TryMapMemory(place.Address, place.Length, out IoRegion? region))
+        if (!machine.TryMapRegisters(place.Address, place.Length, out IoRegion? region))
         {
             return false;
         }

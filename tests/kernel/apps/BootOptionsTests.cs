@@ -66,4 +66,20 @@ public sealed class BootOptionsTests
     [InlineData("bench-writes=maybe")]
     [InlineData("bench-writes=")]
     public void Anything_but_yes_or_no_is_an_error(string line) => Assert.Contains("bench-writes= takes yes or no", BootOptions.Parse(line).Error);
+
+    [Theory]
+    [InlineData("pci-access=config", true)]
+    [InlineData("pci-access=memory", false)]
+    [InlineData("", false)]
+    public void The_way_to_the_registers_can_be_chosen(string line, bool throughConfigSpace)
+    {
+        BootOptions options = BootOptions.Parse(line);
+        Assert.Equal(("", ""), (options.Error, options.Unknown));
+        Assert.Equal(throughConfigSpace, options.PciThroughConfigSpace);
+    }
+
+    [Theory]
+    [InlineData("pci-access=ports")]
+    [InlineData("pci-access")]
+    public void Another_way_to_the_registers_is_an_error(string line) => Assert.Contains("pci-access= takes", BootOptions.Parse(line).Error);
 }
