@@ -74,7 +74,7 @@ public sealed class ScannedPciFunction : PciFunction
     public override bool TryMapBar(int index, out IoRegion? region)
     {
         region = null;
-        if (!TryGetBar(index, out PciBar bar) || bar.Address == 0)
+        if (!TryGetBar(index, out PciBar bar) || bar.Address == 0 || OverlapsAnother(index))
         {
             return false;
         }
@@ -86,6 +86,22 @@ public sealed class ScannedPciFunction : PciFunction
         bool mapped = bar.IsPorts ? _host.TryMapPorts(bar.Address, bar.Length, out region) : _host.TryMapMemory(bar.Address, bar.Length, out region);
         _regions[index] = region;
         return mapped && region is not null;
+    }
+
+    /// <summary>True when another BAR of the function lies there too: nobody can tell which of them would answer.</summary>
+    private bool OverlapsAnother(int index)
+    {
+        PciBar bar = _bars[index];
+        for (int i = 0; i < BarCount; i++)
+        {
+            PciBar other = _bars[i];
+            if (i != index && other.Address != 0 && other.IsPorts == bar.IsPorts && other.Address < bar.Address + bar.Length &&
+                bar.Address < other.Address + other.Length)
+            {
+                return true;
+            }
+        }
+        return false;
     }
 
     /// <inheritdoc/>

@@ -27,6 +27,11 @@ public static class ConfigSpaceFaults
         new("C07", "a bridge has a secondary bus above the subordinate", Outcome.Works, scene => scene.Machine.Plug(new FakePciBridge(0, 9, 4), 0, 1)),
         new("C08", "the capability bit is clear", Outcome.Refused, scene => scene.Function.Set16(PciRegisters.Status, 0)),
         new("C09", "the capability pointer is 0", Outcome.Refused, scene => scene.Function.Set8(PciRegisters.CapabilitiesPointer, 0)),
+        new("C10", "the id is that of another device from the second look on", Outcome.Ignored, scene =>
+        {
+            int looks = 0;
+            scene.Function.OnConfigRead = (offset, width, value) => offset == PciRegisters.DeviceId && width == 2 && looks++ > 0 ? 0x1050u : value;
+        }),
         new("C11", "bus mastering does not stick", Outcome.Refused, scene => scene.Function.OnConfigRead = (offset, width, value) =>
             offset == PciRegisters.Command ? value & ~(uint)PciRegisters.CommandBusMaster : value),
         new("C12", "there is no interrupt of any kind", Outcome.Works, scene =>
@@ -116,6 +121,18 @@ public static class ConfigSpaceFaults
             scene.Function.Allow(RegisterBar + 4, 4, 0);
             scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0);
         }),
+        new("B02", "the common configuration is in ports", Outcome.Works, scene =>
+        {
+            scene.Function.AddPortBar(FakeVirtioPciDevice.PortBar, scene.Function.BarAt(FakeVirtioPciDevice.RegisterBar)!);
+            scene.SetCapability(scene.Function.CommonCapability, 4, FakeVirtioPciDevice.PortBar);
+        }),
+        new("B02b", "the common configuration is in ports, and the machine has none", Outcome.Refused, scene =>
+        {
+            scene.Function.AddPortBar(FakeVirtioPciDevice.PortBar, scene.Function.BarAt(FakeVirtioPciDevice.RegisterBar)!);
+            scene.SetCapability(scene.Function.CommonCapability, 4, FakeVirtioPciDevice.PortBar);
+            scene.Machine.HasPorts = false;
+            scene.Hide(scene.Function.AccessCapability);
+        }),
         new("B03", "a BAR of 64 bits in the last slot", Outcome.Refused, scene =>
         {
             scene.Function.Set32(PciRegisters.Bar0 + 20, PciRegisters.BarType64Bit);
@@ -132,6 +149,10 @@ public static class ConfigSpaceFaults
         new("B05d", "the BAR lies in high RAM", Outcome.Refused, scene => LoseBar(scene, FakeMachine.RamStart)),
         new("B05e", "the BAR lies in RAM, and there is the access through config space", Outcome.Works, scene =>
             scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0x0010_0000)),
+        new("B06", "registers and MSI-X table lie at the same place", Outcome.Refused, scene =>
+            LoseBar(scene, scene.Function.BarAddress(FakeVirtioPciDevice.MsixBar))) { NeedsMsix = true },
+        new("B06b", "registers and MSI-X table lie at the same place, and there is the access through config space", Outcome.Works, scene =>
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, scene.Function.BarAddress(FakeVirtioPciDevice.MsixBar))) { NeedsMsix = true },
         new("B07", "offset and length wrap around", Outcome.Refused, scene =>
             scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0xFFFF_FFF0, 56)),
         new("B08", "the structure reaches past the end of the BAR", Outcome.Refused, scene =>
@@ -146,6 +167,17 @@ public static class ConfigSpaceFaults
         new("B12", "the BAR lies above what the processor can address", Outcome.Refused, scene => LoseBar(scene, FakeMachine.PhysicalEnd)),
         new("B13", "the BAR is of type 3, which does not exist", Outcome.Refused, scene =>
             scene.Function.Set32(RegisterBar, scene.Function.Get32(RegisterBar) | 6)),
+        new("B14", "the BAR does not take its address back after sizing", Outcome.Refused, scene =>
+        {
+            scene.Machine.MayMiss = true;
+            ulong address = scene.Function.BarAddress(FakeVirtioPciDevice.RegisterBar);
+            scene.Function.OnConfigWrite = (offset, _, value) => offset == RegisterBar && (value & ~15u) == (uint)address;
+        }),
+        new("B15", "the BAR moves away with requests in flight", Outcome.Works, scene => scene.WhileHeld(() =>
+        {
+            scene.Machine.MayMiss = true;
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, scene.Function.BarAddress(FakeVirtioPciDevice.RegisterBar) + (1ul << 30));
+        })) { NeedsMsix = true, MayLeak = true },
         new("B16", "the structure is not aligned", Outcome.Refused, scene =>
             scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 2, 56)),
         new("B17", "the sizing mask is all ones", Outcome.Refused, scene => scene.Function.Allow(RegisterBar, 4, uint.MaxValue)),

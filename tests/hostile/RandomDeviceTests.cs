@@ -19,7 +19,7 @@ public sealed class RandomDeviceTests
         int bound = 0;
         for (int seed = 0; seed < 400; seed++)
         {
-            using FakeMachine machine = new() { MayMiss = true };
+            using FakeMachine machine = new() { MayMiss = true, RefusesMemory = seed % 5 == 4 }; // and then there is config space only
             machine.Plug(MakeRandomFunction(new Random(seed)), 0, 1);
             DeviceTable devices = FakeBinding.Attach(machine, out _);
             while (devices.Count > 0)
@@ -144,15 +144,16 @@ public sealed class RandomDeviceTests
             function.AddCapability(PciRegisters.CapabilityMsix, msix);
         }
         function.Set8(PciRegisters.InterruptPin, (byte)random.Next(6));
-        for (int i = 0; i < 10; i++)
+        byte[] types = [1, 2, 3, 4, 5, 8, 1, 2, 3, 4];
+        for (int i = 0; i < types.Length; i++)
         {
-            byte[] body = new byte[18];
+            byte[] body = new byte[types[i] == 8 ? 22 : 18];
             random.NextBytes(body);
             bool sane = random.Next(4) != 0;
-            body[0] = sane ? (byte)20 : body[0];
-            body[1] = sane ? (byte)(1 + i % 5) : body[1];
+            body[0] = sane ? (byte)(body.Length + 2) : body[0];
+            body[1] = sane ? types[i] : body[1];
             body[2] = sane ? (byte)(random.Next(bars) * 2) : body[2];
-            BitConverter.TryWriteBytes(body.AsSpan(6), sane ? i % 5 == 0 ? 0 : (uint)random.Next(16) * 0x100 : (uint)random.Next());
+            BitConverter.TryWriteBytes(body.AsSpan(6), sane ? types[i] == 1 ? 0 : (uint)random.Next(16) * 0x100 : (uint)random.Next());
             BitConverter.TryWriteBytes(body.AsSpan(10), sane ? (uint)random.Next(0x1000) : (uint)random.Next());
             BitConverter.TryWriteBytes(body.AsSpan(14), random.Next(2) == 0 ? 4u : (uint)random.Next());
             function.AddCapability(PciRegisters.CapabilityVendor, body);

@@ -10,6 +10,8 @@ public static class RegisterFaults
     private const uint NumQueues = 18;
     private const uint QueueSize = 24;
     private const uint QueueEnable = 28;
+    private const uint QueueSelect = 22;
+    private const uint DeviceFeature = 4;
     private const uint QueueNotifyOffset = 30;
     private const ulong AccessPlatform = 1ul << 33;
 
@@ -25,6 +27,7 @@ public static class RegisterFaults
         new("M03", "the status is all ones", Outcome.Refused, scene => scene.Disk.OnReadStatus = _ => 0xFF),
         new("M04", "FEATURES_OK is refused", Outcome.Refused, scene => scene.Disk.RefusesFeatures = _ => true)
         { Requirements = "CORE-INIT-1 CORE-INIT-5 CORE-INIT-6" },
+        new("M05", "DRIVER_OK is not shown", Outcome.Works, scene => scene.Disk.OnReadStatus = status => (byte)(status & ~4)),
         new("M06", "DEVICE_NEEDS_RESET is set from the beginning", Outcome.Refused, scene =>
             scene.Disk.OnReadStatus = status => (byte)(status == 0 ? 0 : status | 64)),
         new("M07", "DEVICE_NEEDS_RESET comes with requests in flight", Outcome.Breaks, scene => scene.Lie(scene.Disk.AskForReset))
@@ -53,6 +56,15 @@ public static class RegisterFaults
             scene.Function.Set32(scene.Function.NotifyCapability + 16, uint.MaxValue)),
         new("M18", "the queue's vector can't be mapped", Outcome.Refused, scene => scene.Function.RefusesVector = _ => true)
         { NeedsMsix = true, Requirements = "PCI-MSIX-5 PCI-MSIX-6" },
+        new("M19", "the device stays at a queue that does not exist", Outcome.Refused, scene =>
+        {
+            scene.Function.OnWriteCommon = (offset, _, _) => offset == QueueSelect;
+            scene.Function.OnReadCommon = (offset, _, value) => offset is QueueSize or QueueEnable ? 0 : value;
+        }),
+        new("M22", "only the lower half of the features is shown", Outcome.Refused, scene =>
+            scene.Function.OnReadCommon = (offset, _, value) => offset == DeviceFeature ? (uint)scene.Disk.OfferedFeatures : value),
+        new("M22b", "only the upper half of the features is shown", Outcome.Works, scene =>
+            scene.Function.OnReadCommon = (offset, _, value) => offset == DeviceFeature ? (uint)(scene.Disk.OfferedFeatures >> 32) : value),
         new("F01", "a modern device without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.Version1)
         { Requirements = "CORE-RSVD-2" },
         new("F02", "every feature is offered, but for those that change the device", Outcome.Works, scene =>
@@ -60,6 +72,13 @@ public static class RegisterFaults
         { Requirements = "CORE-FEAT-4 CORE-FEAT-5 CORE-FEAT-8 CORE-RSVD-1 CORE-RSVD-10" },
         new("F03", "only unknown features are offered", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 0xFFF0_0000_0000_0000)
         { Requirements = "CORE-FEAT-7 CORE-INIT-5" },
+        new("F04", "the features are gone at the second look", Outcome.Refused, scene =>
+        {
+            int looks = 0;
+            scene.Disk.OnReadFeatures = features => looks++ > 0 ? 0 : features;
+        }),
+        new("F04b", "the features are others after they were agreed on", Outcome.Works, scene => scene.WhileHeld(() =>
+            scene.Disk.OnReadFeatures = _ => ulong.MaxValue)),
         new("F05", "RING_PACKED without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures = 1ul << 34),
         new("F07", "ACCESS_PLATFORM has to be accepted", Outcome.Works, scene =>
         {
