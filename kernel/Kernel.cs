@@ -44,7 +44,8 @@ internal static class Kernel
         }
 
         // 3. The machine: interrupts, clock, config space.
-        BareMachine machine = new(information, memory!);
+        BootOptions options = BootOptions.Parse(information.CommandLine);
+        BareMachine machine = new(information, memory!, options.BestInterrupts);
         Cpu.EnableInterrupts();
         serial.Write("memory ").Write(memory!.Total >> 20).Write(" MiB, boot by ").Write(information.Protocol)
             .Write(machine.Acpi.Found ? ", ACPI" : ", no ACPI").Write(", config space by ").Write(machine.ConfigAccess).EndLine();
@@ -68,7 +69,7 @@ internal static class Kernel
         // 5. The application.
         RunLoop loop = new(machine.Clock, devices);
         SystemInformation system = new(machine, scan, loop);
-        loop.Run(RunAsync(system, information.CommandLine, serial));
+        loop.Run(RunAsync(system, options, serial));
         DebugExit.End(s_exitCode);
     }
 
@@ -126,9 +127,8 @@ internal static class Kernel
         serial.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
 
     /// <summary>The commands of the command line, or shells on the serial line and the console.</summary>
-    private static async ValueTask RunAsync(SystemInformation system, string commandLine, Terminal serial)
+    private static async ValueTask RunAsync(SystemInformation system, BootOptions options, Terminal serial)
     {
-        BootOptions options = BootOptions.Parse(commandLine);
         if (options.Unknown.Length != 0)
         {
             serial.Write("warning: unknown option on the command line: ").Write(options.Unknown).EndLine();

@@ -110,6 +110,9 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override ulong NextDeadline => _lookAt;
 
+    /// <inheritdoc/>
+    public override bool WantsPolling => _virtio.IsPolled && PartsInFlight != 0 && _failure == IoStatus.Ok;
+
     internal static bool TryCreate(VirtioDevice virtio, Virtqueue queue, in VirtioBlkLimits limits, out VirtioBlk? disk)
     {
         disk = null;
@@ -230,6 +233,10 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         {
             Recover(IoStatus.DeviceError, now: 0);
             return;
+        }
+        if (_virtio.IsPolled)
+        {
+            OnConfigChange();
         }
         if (IsPartOverdue(now))
         {

@@ -33,11 +33,7 @@ public sealed class VirtioBlkDriver : VirtioDriver
         {
             return virtio.Fail(result.Reason, result.Value);
         }
-        result = virtio.PrepareInterrupts(1);
-        if (!result.IsBound)
-        {
-            return result;
-        }
+        virtio.PrepareInterrupts(1);
         result = virtio.CreateQueue(0, MaxQueueSize, out Virtqueue? queue);
         if (!result.IsBound)
         {

@@ -70,6 +70,9 @@ public sealed partial class VirtioConsole : ConsolePort
     /// <inheritdoc/>
     public override ulong NextDeadline => _lookAt;
 
+    /// <inheritdoc/>
+    public override bool WantsPolling => _virtio.IsPolled && _sendingCount != 0 && !_failed;
+
     /// <summary>How often a doorbell or an interrupt had to be made good for.</summary>
     public ulong LostDoorbells { get; private set; }
 
@@ -95,7 +98,7 @@ public sealed partial class VirtioConsole : ConsolePort
             }
         }
         _receive.Kick();
-        _lookAt = _virtio.Transport.Clock.Now + IdleInterval;
+        _lookAt = _virtio.Transport.Clock.Now + Idle;
         ReadSize();
     }
 
@@ -197,6 +200,10 @@ public sealed partial class VirtioConsole : ConsolePort
         {
             Recover();
         }
+        else if (!_failed && _virtio.IsPolled && ReadSize())
+        {
+            Listener?.OnResized();
+        }
         if (_failed)
         {
             return;
@@ -204,7 +211,7 @@ public sealed partial class VirtioConsole : ConsolePort
         if (_sendingCount == 0)
         {
             // Should the interrupt of something received get lost, none would follow with EVENT_IDX: it was looked for above.
-            _lookAt = now + IdleInterval;
+            _lookAt = now + Idle;
             return;
         }
         if (_sent == _sentAtLook)
@@ -219,6 +226,9 @@ public sealed partial class VirtioConsole : ConsolePort
 
     /// <inheritdoc/>
     public override void Remove() => GiveUp();
+
+    /// <summary>How long an idle console is left alone: input without an interrupt is looked for more often.</summary>
+    private ulong Idle => _virtio.IsPolled ? LookAgainInterval : IdleInterval;
 
     private DmaBuffer ReceiveBuffer(int index) => _memory.Slice((uint)index * BufferLength, BufferLength);
 

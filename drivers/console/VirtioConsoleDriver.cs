@@ -26,11 +26,7 @@ public sealed class VirtioConsoleDriver : VirtioDriver
         {
             return result;
         }
-        result = virtio.PrepareInterrupts(2);
-        if (!result.IsBound)
-        {
-            return result;
-        }
+        virtio.PrepareInterrupts(2);
         result = virtio.CreateQueue(VirtioConsoleFormat.ReceiveQueue, MaxQueueSize, out Virtqueue? receive);
         if (!result.IsBound)
         {

@@ -59,6 +59,19 @@ public sealed class DeviceTable
         }
     }
 
+    /// <summary>True when a device is waited for that can't interrupt.</summary>
+    public bool WantsPolling()
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (_devices[i].WantsPolling)
+            {
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// <summary>Calls every device whose deadline has passed.</summary>
     public void OnDeadline(ulong now)
     {

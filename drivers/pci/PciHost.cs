@@ -58,6 +58,12 @@ public abstract class PciHost
     /// <summary>Maps I/O ports; false when the range does not lie within 64 KiB or the machine has none.</summary>
     public abstract bool TryMapPorts(ulong address, ulong length, out IoRegion? region);
 
+    /// <summary>The best kind of interrupt that functions of this machine may use; the kinds below it may be used as well.</summary>
+    public virtual InterruptKind BestInterruptKind => InterruptKind.MsiX;
+
+    /// <summary>How many messages <see cref="TryAllocateMessage"/> can still hand out.</summary>
+    public abstract int MessagesLeft { get; }
+
     /// <summary>Hands out a message that calls <paramref name="handler"/>; false when there are none left.</summary>
     public abstract bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message);
 

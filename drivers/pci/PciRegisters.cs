@@ -81,6 +81,18 @@ public static class PciRegisters
     /// <summary>Capability: MSI-X.</summary>
     public const byte CapabilityMsix = 0x11;
 
+    /// <summary>Message control of MSI: on.</summary>
+    public const ushort MsiEnable = 1;
+
+    /// <summary>Message control of MSI: how many messages are in use, as a power of two.</summary>
+    public const ushort MsiMultipleEnable = 7 << 4;
+
+    /// <summary>Message control of MSI: addresses have 64 bits.</summary>
+    public const ushort Msi64Bit = 1 << 7;
+
+    /// <summary>Message control of MSI: each message has a mask bit.</summary>
+    public const ushort MsiMasks = 1 << 8;
+
     /// <summary>MSI-X message control, at offset 2 of the capability: MSI-X is on.</summary>
     public const ushort MsixEnable = 1 << 15;
     /// <summary>MSI-X message control: every vector is masked.</summary>

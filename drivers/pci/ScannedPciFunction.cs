@@ -14,6 +14,7 @@ public sealed class ScannedPciFunction : PciFunction
     private readonly IoRegion?[] _regions = new IoRegion?[BarCount];
     private bool _sized;
     private MsixTable? _msix;
+    private MsiCapability? _msi;
     private InterruptHandler? _pinHandler;
     private InterruptKind _kind;
 
@@ -134,42 +135,47 @@ public sealed class ScannedPciFunction : PciFunction
     public override ushort PrepareInterrupts(ushort wanted, out InterruptKind kind)
     {
         ReleaseInterrupts();
-        ushort granted = 0;
         kind = InterruptKind.None;
-        if (wanted == 0)
-        {
-            return 0;
-        }
-        if (MsixTable.TryCreate(this, _host, out _msix))
+        int messages = Math.Min(wanted, _host.MessagesLeft);
+        if (messages > 0 && _host.BestInterruptKind >= InterruptKind.MsiX && MsixTable.TryCreate(this, _host, out _msix))
         {
             _msix!.Enable();
             SetPinDisabled(true);
-            granted = Math.Min(wanted, _msix.Size);
             kind = InterruptKind.MsiX;
+            messages = Math.Min(messages, _msix.Size);
         }
-        else if (ReadConfig8(PciRegisters.InterruptPin) is >= 1 and <= 4)
+        else if (messages > 0 && _host.BestInterruptKind >= InterruptKind.Msi && MsiCapability.TryFind(this, _host, out _msi))
         {
-            granted = 1;
+            kind = InterruptKind.Msi;
+            messages = 1;
+        }
+        else if (wanted > 0 && _host.BestInterruptKind >= InterruptKind.Pin && ReadConfig8(PciRegisters.InterruptPin) is >= 1 and <= 4)
+        {
             kind = InterruptKind.Pin;
+            messages = 1;
         }
         _kind = kind;
-        return granted;
+        return (ushort)(kind == InterruptKind.None ? 0 : messages);
     }
 
     /// <inheritdoc/>
     public override bool TryAttachInterrupt(ushort vector, InterruptHandler handler)
     {
-        if (_kind == InterruptKind.MsiX)
+        switch (_kind)
         {
-            return _msix!.TryAttach(vector, handler);
+            case InterruptKind.MsiX:
+                return _msix!.TryAttach(vector, handler);
+            case InterruptKind.Msi:
+                bool attached = vector == 0 && _msi!.TryAttach(handler);
+                SetPinDisabled(attached);
+                return attached;
+            case InterruptKind.Pin when vector == 0 && _pinHandler is null && _host.TryAttachPin(Address, handler):
+                _pinHandler = handler;
+                SetPinDisabled(false);
+                return true;
+            default:
+                return false;
         }
-        if (_kind != InterruptKind.Pin || vector != 0 || _pinHandler is not null || !_host.TryAttachPin(Address, handler))
-        {
-            return false;
-        }
-        _pinHandler = handler;
-        SetPinDisabled(false);
-        return true;
     }
 
     /// <inheritdoc/>
@@ -177,6 +183,8 @@ public sealed class ScannedPciFunction : PciFunction
     {
         _msix?.Release();
         _msix = null;
+        _msi?.Release();
+        _msi = null;
         if (_pinHandler is not null)
         {
             SetPinDisabled(true);

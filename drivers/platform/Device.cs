@@ -20,6 +20,11 @@ public abstract class Device
     public virtual ulong NextDeadline => ulong.MaxValue;
 
     /// <summary>
+    /// True while something is awaited for which no interrupt will come: the run loop calls <see cref="Poll"/> again at once instead of sleeping.
+    /// </summary>
+    public virtual bool WantsPolling => false;
+
+    /// <summary>
     /// Called from the run loop when <see cref="NextDeadline"/> has passed: looks for completions and doorbells that were lost, and for
     /// requests that took too long.
     /// </summary>

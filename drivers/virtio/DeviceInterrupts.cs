@@ -7,90 +7,105 @@ namespace VirtioSharp.Drivers.Virtio;
 
 /// <summary>
 /// Divides the vectors: one for the configuration and one for each queue; where there are fewer, one for the configuration and one for
-/// all queues; with a single one, or a pin, everything on it; with none, polling.
+/// all queues; with a single one, MSI or a pin, everything on it; with none, polling. A vector that is refused is replaced by
+/// the one of the configuration, and that by polling.
 /// </summary>
 internal sealed class DeviceInterrupts
 {
     private readonly VirtioTransport _transport;
-    private SharedInterrupt? _shared;
+    private SharedInterrupt? _first;
+    private SharedInterrupt? _second;
     private ushort _queues;
-    private ushort _granted;
+    private bool _configRefused;
 
     internal DeviceInterrupts(VirtioTransport transport) => _transport = transport;
 
     internal InterruptKind Kind { get; private set; }
 
-    internal ushort VectorCount => _granted;
+    internal ushort VectorCount { get; private set; }
 
-    internal bool TryPrepare(ushort queues, InterruptHandler configChanged)
+    /// <summary>True when a queue has no interrupt.</summary>
+    internal bool IsPolled { get; private set; }
+
+    internal void Prepare(ushort queues, InterruptHandler configChanged)
     {
         _queues = queues;
-        _granted = _transport.PrepareInterrupts((ushort)(queues + 1), out InterruptKind kind);
+        VectorCount = _transport.PrepareInterrupts((ushort)(queues + 1), out InterruptKind kind);
         Kind = kind;
-        if (_granted == 0)
+        bool hasVectors = kind == InterruptKind.MsiX;
+        _first = new SharedInterrupt(_transport, readStatus: !hasVectors, configChanged);
+        if (VectorCount == 0 || !_transport.TryAttachInterrupt(0, _first))
         {
+            _transport.ReleaseInterrupts();
+            VectorCount = 0;
             Kind = InterruptKind.None;
-            return true;
+            IsPolled = true;
+            return;
         }
-        if (kind == InterruptKind.Pin)
+        if (hasVectors && VectorCount > 1 && VectorCount <= queues)
         {
-            _shared = new SharedInterrupt(_transport, readStatus: true, configChanged);
-            Attach(0, _shared);
-            return true;
+            _second = new SharedInterrupt(_transport, readStatus: false, null);
+            if (!_transport.TryAttachInterrupt(1, _second))
+            {
+                _second = null;
+                VectorCount = 1;
+            }
         }
-        if (_granted <= queues)
-        {
-            _shared = new SharedInterrupt(_transport, readStatus: false, _granted == 1 ? configChanged : null);
-            Attach((ushort)(_granted == 1 ? 0 : 1), _shared);
-        }
-        if (_granted > 1)
-        {
-            Attach(0, configChanged);
-        }
-        return TryRestoreConfigVector();
+        RestoreConfigVector();
     }
 
-    /// <summary>Sets the vector of configuration changes, which a reset of the device forgets; false when the device refuses it.</summary>
-    internal bool TryRestoreConfigVector() => _granted == 0 || Kind != InterruptKind.MsiX || _transport.TrySetConfigVector(0);
-
-    /// <summary>The vector to write to the queue's register.</summary>
-    internal ushort VectorOf(ushort queue)
+    /// <summary>Sets the vector of configuration changes, which a reset of the device forgets. A device that refuses it is asked now and then.</summary>
+    internal void RestoreConfigVector()
     {
-        if (_granted == 0 || Kind is InterruptKind.Pin or InterruptKind.None)
+        if (Kind == InterruptKind.MsiX && !_transport.TrySetConfigVector(0) && !_configRefused)
         {
+            _configRefused = true;
+            Log.Write(LogLevel.Warning, "virtio", "the device refused the vector of configuration changes", 0);
+        }
+    }
+
+    /// <summary>Gives a queue that is not enabled yet its interrupt, and says which vector the device was told.</summary>
+    internal ushort Attach(Virtqueue queue)
+    {
+        if (Kind != InterruptKind.MsiX)
+        {
+            _first!.Add(queue);
+            _transport.TrySetQueueVector(queue.Index, VirtioTransport.NoVector);
             return VirtioTransport.NoVector;
         }
-        return (ushort)(_granted > _queues ? queue + 1 : _granted == 1 ? 0 : 1);
-    }
-
-    internal bool TryAttachQueue(Virtqueue queue, ushort vector)
-    {
-        if (_shared is not null)
+        ushort own = (ushort)(queue.Index + 1);
+        if (VectorCount > _queues && _transport.TryAttachInterrupt(own, queue) && _transport.TrySetQueueVector(queue.Index, own))
         {
-            _shared.Add(queue);
-            return true;
+            return own;
         }
-        return vector == VirtioTransport.NoVector || _transport.TryAttachInterrupt(vector, queue);
+        if (_second is not null && _transport.TrySetQueueVector(queue.Index, 1))
+        {
+            _second.Add(queue);
+            return 1;
+        }
+        if (_transport.TrySetQueueVector(queue.Index, 0))
+        {
+            _first!.Add(queue);
+            return 0;
+        }
+        Log.Write(LogLevel.Warning, "virtio", "the device refused every vector for a queue, which is polled", queue.Index);
+        _transport.TrySetQueueVector(queue.Index, VirtioTransport.NoVector);
+        IsPolled = true;
+        return VirtioTransport.NoVector;
     }
 
     internal void Release() => _transport.ReleaseInterrupts();
 
-    private void Attach(ushort vector, InterruptHandler handler)
-    {
-        if (!_transport.TryAttachInterrupt(vector, handler))
-        {
-            // Without this interrupt the device is polled; that is slower and loses nothing.
-            Log.Write(LogLevel.Warning, "virtio", "an interrupt could not be attached; the device is polled", vector);
-        }
-    }
-
-    /// <summary>One interrupt for several queues, and for the configuration where there is only one.</summary>
+    /// <summary>One interrupt for several queues, and for the configuration.</summary>
     private sealed class SharedInterrupt : InterruptHandler
     {
+        private const byte QueueBit = 1;
+        private const byte ConfigBit = 2;
+
         private readonly VirtioTransport _transport;
         private readonly bool _readStatus;
         private readonly InterruptHandler? _configChanged;
-        private readonly Virtqueue?[] _queues = new Virtqueue?[64];
+        private Virtqueue[] _queues = new Virtqueue[2];
         private int _count;
 
         internal SharedInterrupt(VirtioTransport transport, bool readStatus, InterruptHandler? configChanged)
@@ -102,24 +117,26 @@ internal sealed class DeviceInterrupts
 
         internal void Add(Virtqueue queue)
         {
-            if (_count < _queues.Length)
+            if (_count == _queues.Length)
             {
-                _queues[_count++] = queue;
+                Array.Resize(ref _queues, _count * 2);
             }
+            _queues[_count++] = queue;
         }
 
         public override bool OnInterrupt()
         {
-            byte status = _readStatus ? _transport.ReadInterruptStatus() : (byte)3;
+            // Without vectors the device says why it interrupts, and lowers its line when it is asked (4.1.4.5.1).
+            byte status = _readStatus ? _transport.ReadInterruptStatus() : (byte)(QueueBit | ConfigBit);
             if (status == 0)
             {
                 return false;
             }
             for (int i = 0; i < _count; i++)
             {
-                _queues[i]!.OnInterrupt();
+                _queues[i].OnInterrupt();
             }
-            if ((status & 2) != 0)
+            if ((status & ConfigBit) != 0)
             {
                 _configChanged?.OnInterrupt();
             }

@@ -35,16 +35,13 @@ public sealed partial class VirtioDevice
         {
             return result;
         }
-        if (!_interrupts.TryRestoreConfigVector())
-        {
-            return Fail("the device refused the vector of configuration changes", _interrupts.VectorCount);
-        }
+        _interrupts.RestoreConfigVector();
         for (int i = 0; i < _queueCount; i++)
         {
             Virtqueue queue = _queues[i];
             queue.Restart();
             if (Transport.ReadMaxQueueSize(queue.Index) < queue.Size || Transport.IsQueueEnabled(queue.Index) ||
-                !Transport.TryEnableQueue(queue.Index, queue.Size, queue.Addresses, _vectors[i]))
+                !TryEnableAgain(i))
             {
                 return Fail("the device refused a queue that it had before its reset", queue.Index);
             }
@@ -87,9 +84,15 @@ public sealed partial class VirtioDevice
         {
             if (_queues[i] == queue)
             {
-                return Transport.TryEnableQueue(queue.Index, queue.Size, queue.Addresses, _vectors[i]);
+                return TryEnableAgain(i);
             }
         }
         return false;
+    }
+
+    private bool TryEnableAgain(int number)
+    {
+        Virtqueue queue = _queues[number];
+        return Transport.TrySetQueueVector(queue.Index, _vectors[number]) && Transport.TryEnableQueue(queue.Index, queue.Size, queue.Addresses);
     }
 }

@@ -45,6 +45,9 @@ public sealed partial class VirtioDevice
     /// <summary>How many vectors are in use.</summary>
     public ushort VectorCount => _interrupts.VectorCount;
 
+    /// <summary>True when a queue has no interrupt: whoever waits for it has to look.</summary>
+    public bool IsPolled => _interrupts.IsPolled;
+
     /// <summary>How many queues there are.</summary>
     public int QueueCount => _queueCount;
 
@@ -105,16 +108,10 @@ public sealed partial class VirtioDevice
 
     /// <summary>
     /// Chooses interrupts for <paramref name="queues"/> queues and the configuration: a vector each where there are enough, shared ones
-    /// else, the pin, or none. See <see cref="TakeConfigChange"/> for changes of the configuration.
+    /// else, MSI, the pin, or none. What the device or the machine refuses is made good for by the next best. See
+    /// <see cref="TakeConfigChange"/> for changes of the configuration.
     /// </summary>
-    public ProbeResult PrepareInterrupts(ushort queues)
-    {
-        if (!_interrupts.TryPrepare(queues, _configInterrupt))
-        {
-            return Fail("the device refused the vector of configuration changes", _interrupts.VectorCount);
-        }
-        return ProbeResult.Bound;
-    }
+    public void PrepareInterrupts(ushort queues) => _interrupts.Prepare(queues, _configInterrupt);
 
     /// <summary>
     /// Creates and enables the queue <paramref name="index"/> with at most <paramref name="maxSize"/> descriptors (virtio 4.1.5.1.3), in
@@ -140,16 +137,11 @@ public sealed partial class VirtioDevice
         {
             return Fail("there is no memory for a queue of this size", size);
         }
-        ushort vector = _interrupts.VectorOf(index);
         // The device may have taken the queue even when it does not say so: the ring is freed after the reset, with the others.
-        AddQueue(created!, vector);
-        if (!Transport.TryEnableQueue(index, size, created!.Addresses, vector))
+        AddQueue(created!, _interrupts.Attach(created!));
+        if (!Transport.TryEnableQueue(index, size, created!.Addresses))
         {
-            return Fail("the device refused the size, the vector or the place of a queue", index);
-        }
-        if (!_interrupts.TryAttachQueue(created, vector))
-        {
-            return Fail("the machine has no interrupt left for a queue", index);
+            return Fail("the device refused the size or the place of a queue", index);
         }
         queue = created;
         return ProbeResult.Bound;

@@ -1,4 +1,6 @@
 // What the kernel's command line asks for.
+using VirtioSharp.Drivers.Platform;
+
 namespace VirtioSharp.Kernel.Apps;
 
 /// <summary>
@@ -22,6 +24,9 @@ public sealed class BootOptions
 
     /// <summary>True when BARs are not to be mapped: virtio functions are reached through config space, to show that it works.</summary>
     public bool PciThroughConfigSpace { get; private set; }
+
+    /// <summary>The best kind of interrupt that devices may use.</summary>
+    public InterruptKind BestInterrupts { get; private set; } = InterruptKind.MsiX;
 
     /// <summary>What is wrong with the line; empty when nothing is.</summary>
     public string Error { get; private set; } = "";
@@ -83,6 +88,9 @@ public sealed class BootOptions
                 BenchmarkWrites = value == "yes";
                 Error = value is "yes" or "no" ? Error : "bench-writes= takes yes or no";
                 break;
+            case "interrupts":
+                TakeInterrupts(value);
+                break;
             case "virtio_mmio.device":
                 break; // the machine has read it
             case "pci-access":
@@ -91,6 +99,28 @@ public sealed class BootOptions
                 break;
             default:
                 Unknown = Unknown.Length == 0 ? word : Unknown + " " + word;
+                break;
+        }
+    }
+
+    private void TakeInterrupts(string value)
+    {
+        switch (value)
+        {
+            case "msix":
+                BestInterrupts = InterruptKind.MsiX;
+                break;
+            case "msi":
+                BestInterrupts = InterruptKind.Msi;
+                break;
+            case "pin":
+                BestInterrupts = InterruptKind.Pin;
+                break;
+            case "none":
+                BestInterrupts = InterruptKind.None;
+                break;
+            default:
+                Error = "interrupts= takes msix, msi, pin or none";
                 break;
         }
     }

@@ -19,13 +19,15 @@ internal sealed unsafe class BareMachine : PciHost
     private readonly PageTables _pages;
     private readonly BareDmaSpace _dma;
     private readonly TscClock _clock;
+    private readonly InterruptKind _best;
     private readonly byte* _ecam;
     private readonly ulong _ecamLength;
     private ulong _nextBar;
 
-    internal BareMachine(BootInformation information, PhysicalMemory memory)
+    internal BareMachine(BootInformation information, PhysicalMemory memory, InterruptKind bestInterrupts)
     {
         Memory = memory;
+        _best = bestInterrupts;
         _pages = new PageTables(memory);
         Acpi = Acpi.Read(information.AcpiRoot, _pages);
         bool mapped = _pages.TryMapDevice(LocalApic.Address, 4096);
@@ -205,6 +207,12 @@ internal sealed unsafe class BareMachine : PciHost
         region = new PortIoRegion((ushort)address, length);
         return true;
     }
+
+    /// <inheritdoc/>
+    public override InterruptKind BestInterruptKind => _best;
+
+    /// <inheritdoc/>
+    public override int MessagesLeft => Interrupts.FreeEdges;
 
     /// <inheritdoc/>
     public override bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message)

@@ -44,7 +44,8 @@ internal sealed class BarePlatformDevice : PlatformDevice
     }
 
     /// <inheritdoc/>
-    public override bool TryAttachInterrupt(InterruptHandler handler) => _machine.Interrupts.TryAttachLevel(_place.Interrupt, handler);
+    public override bool TryAttachInterrupt(InterruptHandler handler) =>
+        _machine.BestInterruptKind >= InterruptKind.Pin && _machine.Interrupts.TryAttachLevel(_place.Interrupt, handler);
 
     /// <inheritdoc/>
     public override void DetachInterrupt(InterruptHandler handler) => _machine.Interrupts.DetachLevel(_place.Interrupt, handler);

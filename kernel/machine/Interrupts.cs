@@ -41,6 +41,20 @@ internal sealed class Interrupts
     /// <summary>How many interrupts were handed to handlers since boot.</summary>
     internal ulong Delivered { get; private set; }
 
+    /// <summary>How many edge vectors are free.</summary>
+    internal int FreeEdges
+    {
+        get
+        {
+            int free = 0;
+            for (int i = 0; i < EdgeCount; i++)
+            {
+                free += _edges[i] is null ? 1 : 0;
+            }
+            return free;
+        }
+    }
+
     /// <summary>Takes a free edge vector for <paramref name="handler"/>; false when all are taken.</summary>
     internal bool TryAllocateEdge(InterruptHandler handler, out byte vector)
     {

@@ -103,8 +103,10 @@ public sealed class RunLoop
         bool look = ++_steps % LookAtClockEvery == 0;
         if (!HasReadable())
         {
-            Sleeps++;
-            look |= !_clock.WaitForInterrupt(deadline);
+            bool polls = Devices.WantsPolling();
+            Sleeps += polls ? 0ul : 1;
+            // A deadline that has passed lets interrupts in and does not sleep.
+            look |= !_clock.WaitForInterrupt(polls ? 0 : deadline) && !polls;
         }
         if (look)
         {

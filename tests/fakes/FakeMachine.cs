@@ -74,8 +74,17 @@ public sealed class FakeMachine : PciHost, IDisposable
     /// <summary>True when an access that nobody answers reads as all ones, as on real hardware, instead of failing the test.</summary>
     public bool MayMiss { get; set; }
 
+    /// <inheritdoc/>
+    public override int MessagesLeft => Messages;
+
     /// <summary>How many more messages can be handed out.</summary>
-    public int MessagesLeft { get; set; } = 64;
+    public int Messages { get; set; } = 64;
+
+    /// <inheritdoc/>
+    public override InterruptKind BestInterruptKind => BestInterrupts;
+
+    /// <summary>The best kind of interrupt that the machine lets its functions use.</summary>
+    public InterruptKind BestInterrupts { get; set; } = InterruptKind.MsiX;
 
     /// <summary>True when pins lead somewhere.</summary>
     public bool HasPins { get; set; } = true;
@@ -91,7 +100,7 @@ public sealed class FakeMachine : PciHost, IDisposable
 
     /// <summary>How many handlers are registered at the moment, for messages and pins.</summary>
     public int HandlerCount =>
-        _messages.Count + _pins.Values.Sum(handlers => handlers.Count) + _platform.Count(device => device.Handler is not null);
+        _messages.Count + _pins.Values.Distinct().Sum(handlers => handlers.Count) + _platform.Count(device => device.Handler is not null);
 
     /// <summary>How many interrupts were delivered.</summary>
     public int Interrupts { get; private set; }
@@ -218,11 +227,11 @@ public sealed class FakeMachine : PciHost, IDisposable
     public override bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message)
     {
         message = default;
-        if (MessagesLeft == 0)
+        if (Messages == 0)
         {
             return false;
         }
-        MessagesLeft--;
+        Messages--;
         message = new MsiMessage(MessageAddress, _nextMessage++);
         _messages.Add((message.Address, message.Data), handler);
         return true;
@@ -232,7 +241,7 @@ public sealed class FakeMachine : PciHost, IDisposable
     public override void ReleaseMessage(in MsiMessage message)
     {
         Violations.Require(_messages.Remove((message.Address, message.Data)), "a message was released that nobody was given");
-        MessagesLeft++;
+        Messages++;
     }
 
     /// <inheritdoc/>
@@ -264,6 +273,14 @@ public sealed class FakeMachine : PciHost, IDisposable
             Violations.Break($"a vector is open with the message 0x{data:X} to 0x{address:X}, which belongs to nobody");
         }
         Deliver(handler);
+    }
+
+    /// <summary>Wires the pins of two functions together.</summary>
+    public void SharePin(FakePciFunction first, FakePciFunction second)
+    {
+        List<InterruptHandler> handlers = [];
+        _pins[first.Address] = handlers;
+        _pins[second.Address] = handlers;
     }
 
     /// <summary>A device holds its pin up: handlers are called until it is down again, as on a level-triggered line.</summary>

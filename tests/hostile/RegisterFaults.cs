@@ -54,7 +54,7 @@ public static class RegisterFaults
         new("M17b", "the doorbells' multiplier is 6", Outcome.Refused, scene => scene.Function.Set32(scene.Function.NotifyCapability + 16, 6)),
         new("M17c", "the doorbells' multiplier is all ones", Outcome.Refused, scene =>
             scene.Function.Set32(scene.Function.NotifyCapability + 16, uint.MaxValue)),
-        new("M18", "the queue's vector can't be mapped", Outcome.Refused, scene => scene.Function.RefusesVector = _ => true)
+        new("M18", "no vector can be mapped", Outcome.Works, scene => scene.Function.RefusesVector = _ => true)
         { NeedsMsix = true, Requirements = "PCI-MSIX-5 PCI-MSIX-6" },
         new("M19", "the device stays at a queue that does not exist", Outcome.Refused, scene =>
         {

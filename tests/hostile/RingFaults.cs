@@ -90,7 +90,7 @@ public static class RingFaults
             scene.Queue.LoseSignals = int.MaxValue;
             scene.Function.RaiseQueue(3);
         })) { NeedsMsix = true },
-        new("I12", "the machine has no message left", Outcome.Refused, scene => scene.Machine.MessagesLeft = 0) { NeedsMsix = true },
+        new("I12", "the machine has no message left", Outcome.Works, scene => scene.Machine.Messages = 0) { NeedsMsix = true },
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
             () => scene.Machine.Pull(scene.Function), letGo: false)),
     ];

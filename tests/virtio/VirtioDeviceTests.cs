@@ -27,7 +27,7 @@ public sealed class VirtioDeviceTests : IDisposable
         disk.LeaveRunning();
         VirtioDevice device = Open(disk);
         Assert.True(device.Negotiate(VirtioFeature.Version1, VirtioFeature.Supported).IsBound);
-        Assert.True(device.PrepareInterrupts(1).IsBound);
+        device.PrepareInterrupts(1);
         Assert.True(device.CreateQueue(0, 64, out _).IsBound);
         device.Start();
         Assert.True(device.IsRunning);
@@ -109,7 +109,7 @@ public sealed class VirtioDeviceTests : IDisposable
         FakeConsoleDevice console = new();
         FakeVirtioPciDevice function = Plug(new FakeVirtioPciDevice(console, (ushort)vectors));
         VirtioDevice device = Begin(function);
-        Assert.True(device.PrepareInterrupts(2).IsBound);
+        device.PrepareInterrupts(2);
         Assert.True(device.CreateQueue(0, 8, out Virtqueue? first).IsBound);
         Assert.True(device.CreateQueue(1, 8, out Virtqueue? second).IsBound);
         Assert.Equal((InterruptKind.MsiX, granted), (device.InterruptKind, (int)device.VectorCount));
@@ -138,7 +138,7 @@ public sealed class VirtioDeviceTests : IDisposable
         FakeConsoleDevice console = new();
         FakeVirtioPciDevice function = Plug(new FakeVirtioPciDevice(console, vectors: 0));
         VirtioDevice device = Begin(function);
-        Assert.True(device.PrepareInterrupts(2).IsBound);
+        device.PrepareInterrupts(2);
         Assert.True(device.CreateQueue(0, 8, out Virtqueue? queue).IsBound);
         Assert.Equal((InterruptKind.Pin, 1), (device.InterruptKind, (int)device.VectorCount));
         Assert.Equal(VirtioTransport.NoVector, console.Queues[0].Vector);
@@ -165,7 +165,7 @@ public sealed class VirtioDeviceTests : IDisposable
     {
         FakeBlockDevice disk = new(64, offered);
         VirtioDevice device = Begin(Plug(new FakeVirtioPciDevice(disk)));
-        Assert.True(device.PrepareInterrupts(1).IsBound);
+        device.PrepareInterrupts(1);
         Assert.True(device.CreateQueue(0, wanted, out Virtqueue? queue).IsBound);
         Assert.Equal((size, size), (queue!.Size, disk.Queues[0].Size));
         Assert.Same(queue, device.Queue(0));
@@ -177,7 +177,7 @@ public sealed class VirtioDeviceTests : IDisposable
     public void A_queue_that_does_not_exist_is_an_answer()
     {
         VirtioDevice device = Begin(Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64))));
-        Assert.True(device.PrepareInterrupts(1).IsBound);
+        device.PrepareInterrupts(1);
         Assert.Equal(0, device.Transport.ReadMaxQueueSize(1));
         Assert.Equal(ProbeStatus.Failed, device.CreateQueue(1, 64, out _).Status);
         Assert.Equal(0x8Bu, _statuses[^2]);

@@ -42,7 +42,7 @@ public sealed class LegacyMmioTransport : MmioTransport
     }
 
     /// <summary>The order of 4.2.4, "Virtqueue Configuration"; false for a ring beyond what a page number of 32 bits can say.</summary>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses, ushort vector)
+    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         ulong page = addresses.DescriptorArea / PageSize;
         if (addresses.DescriptorArea % PageSize != 0 || addresses.DeviceArea % PageSize != 0 || page is 0 or > uint.MaxValue)

@@ -114,6 +114,9 @@ public abstract class MmioTransport : VirtioTransport
     public override bool TrySetConfigVector(ushort vector) => false;
 
     /// <inheritdoc/>
+    public override bool TrySetQueueVector(ushort queue, ushort vector) => vector == NoVector;
+
+    /// <inheritdoc/>
     public override void Notify(ushort queue) => Registers.Write32(MmioRegisters.QueueNotify, queue);
 
     /// <summary>Reads the interrupt status and acknowledges what it says, undefined bits aside (4.2.2.2).</summary>

@@ -41,7 +41,7 @@ public sealed class ModernMmioTransport : MmioTransport
     }
 
     /// <summary>There is nothing that could be refused but the queue as a whole.</summary>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses, ushort vector)
+    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         Select(queue);
         Registers.Write32(MmioRegisters.QueueSize, size);

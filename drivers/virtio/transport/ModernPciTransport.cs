@@ -158,16 +158,11 @@ public sealed class ModernPciTransport : VirtioTransport
     }
 
     /// <inheritdoc/>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses, ushort vector)
+    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         Select(queue);
         _common.Write16(VirtioPciRegisters.QueueSize, size);
         if (_common.Read16(VirtioPciRegisters.QueueSize) != size || !TryNoteDoorbell(queue))
-        {
-            return false;
-        }
-        _common.Write16(VirtioPciRegisters.QueueMsixVector, vector);
-        if (vector != NoVector && _common.Read16(VirtioPciRegisters.QueueMsixVector) != vector)
         {
             return false;
         }
@@ -176,6 +171,14 @@ public sealed class ModernPciTransport : VirtioTransport
         Write64(VirtioPciRegisters.QueueDeviceArea, addresses.DeviceArea);
         _common.Write16(VirtioPciRegisters.QueueEnable, 1);
         return _common.Read16(VirtioPciRegisters.QueueEnable) == 1;
+    }
+
+    /// <inheritdoc/>
+    public override bool TrySetQueueVector(ushort queue, ushort vector)
+    {
+        Select(queue);
+        _common.Write16(VirtioPciRegisters.QueueMsixVector, vector);
+        return vector == NoVector || _common.Read16(VirtioPciRegisters.QueueMsixVector) == vector;
     }
 
     /// <inheritdoc/>

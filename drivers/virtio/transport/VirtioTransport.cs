@@ -111,10 +111,16 @@ public abstract class VirtioTransport
     public abstract bool IsQueueEnabled(ushort queue);
 
     /// <summary>
-    /// Sets size, addresses and vector of <paramref name="queue"/> and enables it, in that order, reading back what may be refused
-    /// (size, vector, enable); false when the device refused one or its notify address lies outside its region.
+    /// Sets size and addresses of <paramref name="queue"/> and enables it, in that order, reading back what may be refused; false when the
+    /// device refused one or its notify address lies outside its region. The vector was set before.
     /// </summary>
-    public abstract bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses, ushort vector);
+    public abstract bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses);
+
+    /// <summary>
+    /// Sets the vector of used buffers of <paramref name="queue"/>, which is not enabled yet; false when the device refused it (virtio
+    /// 4.1.5.1.2.2). Where there are no vectors only <see cref="NoVector"/> can be set.
+    /// </summary>
+    public abstract bool TrySetQueueVector(ushort queue, ushort vector);
 
     /// <summary>Sets the vector of configuration changes; false when the device refused it.</summary>
     public abstract bool TrySetConfigVector(ushort vector);

@@ -1,4 +1,5 @@
 // One subclass of each contract for each sort of fake machine.
+using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Virtio;
 using Xunit;
@@ -71,6 +72,35 @@ public sealed class FakePlainBlockDeviceTests(ITestOutputHelper output) : BlockD
     /// <inheritdoc/>
     protected override BlockBackend Open(BlockSetup setup) =>
         new FakeBlockBackend(setup, arrange: device => device.OfferedFeatures &= ~(FakeVirtioDevice.IndirectDescriptors | FakeVirtioDevice.EventIndex));
+}
+
+/// <summary>A disk that interrupts by MSI.</summary>
+public sealed class FakeBlockDeviceWithMsiTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new FakeBlockBackend(setup, vectors: 0, plugged: function => function.AddMsi());
+}
+
+/// <summary>A disk that can't interrupt at all.</summary>
+public sealed class FakePolledBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) =>
+        new FakeBlockBackend(setup, plugged: function => function.Machine.BestInterrupts = InterruptKind.None);
+}
+
+/// <summary>A console that interrupts by MSI.</summary>
+public sealed class FakeConsolePortWithMsiTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new FakeConsoleBackend(vectors: 0, plugged: function => function.AddMsi());
+}
+
+/// <summary>A console that can't interrupt at all.</summary>
+public sealed class FakePolledConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new FakeConsoleBackend(plugged: function => function.Machine.BestInterrupts = InterruptKind.None);
 }
 
 /// <summary>A disk that looks at its ring by itself and never wants to be notified.</summary>

@@ -106,6 +106,9 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
     }
 
     /// <inheritdoc/>
+    public override int MessagesLeft => 64;
+
+    /// <inheritdoc/>
     public override bool TryAllocateMessage(InterruptHandler handler, out MsiMessage message)
     {
         int index = _handlers.IndexOf(null);

@@ -188,7 +188,7 @@ public sealed class QtestFeatureTests
         VirtioDevice device = new(transport!);
         Assert.True(device.Negotiate(0, VirtioFeature.Supported).IsBound);
         Assert.True(device.Has(VirtioFeature.RingReset));
-        Assert.True(device.PrepareInterrupts(2).IsBound);
+        device.PrepareInterrupts(2);
         Assert.True(device.CreateQueue(0, 16, out _).IsBound);
         Assert.True(device.CreateQueue(1, 16, out _).IsBound);
         device.Start();

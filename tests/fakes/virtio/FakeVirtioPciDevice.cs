@@ -78,6 +78,16 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
     /// <summary>MSI-X; null when the function has none.</summary>
     public FakeMsixTable? Msix { get; }
 
+    /// <summary>MSI; null when the function has none.</summary>
+    public FakeMsi? Msi { get; private set; }
+
+    /// <summary>Gives the function MSI, which tells the same as its pin: why it came stands in the ISR status.</summary>
+    public FakeVirtioPciDevice AddMsi(bool is64Bit = true, bool hasMasks = false)
+    {
+        Msi = new FakeMsi(this, is64Bit, hasMasks);
+        return this;
+    }
+
     /// <summary>Where the capability of the common configuration is in config space.</summary>
     public ushort CommonCapability { get; }
 
@@ -115,7 +125,7 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
     public Func<byte, byte>? OnReadIsr { get; set; }
 
     /// <inheritdoc/>
-    protected override bool WantsPin => _hasPin && _isr != 0 && !(Msix?.IsEnabled ?? false);
+    protected override bool WantsPin => _hasPin && _isr != 0 && !(Msix?.IsEnabled ?? false) && !(Msi?.IsEnabled ?? false);
 
     private FakeVirtqueue? Queue => _queueSelect < Device.Queues.Length ? Device.Queues[_queueSelect] : null;
 
@@ -148,6 +158,7 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
     {
         base.OnConfigWritten(offset, width);
         Msix?.RaisePending();
+        Msi?.RaisePending();
     }
 
     private void Raise(ushort vector, byte isr)
@@ -160,7 +171,13 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
             }
             return;
         }
+        bool isNew = _isr == 0;
         _isr |= isr;
+        if (Msi is { IsEnabled: true } && isNew)
+        {
+            // As from a pin that rises: nothing more is sent before the status was read.
+            Msi.Raise();
+        }
         if (IsPinUp)
         {
             Machine.DeliverPin(this);
