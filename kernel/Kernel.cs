@@ -58,7 +58,7 @@ internal static class Kernel
         drivers.Add(new VirtioConsoleDriver());
         DriverRegistry registry = new(devices);
         registry.Add(new VirtioPciDriver(drivers));
-        machine.RefusesBars = BootOptions.Parse(information.CommandLine).PciThroughConfigSpace;
+        machine.RefusesBars = options.PciThroughConfigSpace;
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
         {
