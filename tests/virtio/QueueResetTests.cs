@@ -30,15 +30,18 @@ public sealed class QueueResetTests : IDisposable
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(20)]
+    [InlineData(0, 0ul)]
+    [InlineData(20, 0ul)]
+    [InlineData(20, VirtioFeature.RingPacked)]
+    [InlineData(20, VirtioFeature.RingPacked | VirtioFeature.InOrder | VirtioFeature.NotificationData | VirtioFeature.NotifConfigData)]
     [Trait("Requirement", "CORE-VQRESET-1")]
     [Trait("Requirement", "CORE-VQRESET-2")]
     [Trait("Requirement", "CORE-VQRESET-3")]
     [Trait("Requirement", "PCI-COMMON-7")]
     [Trait("Requirement", "PCI-COMMON-8")]
-    public void A_queue_is_reset_and_begun_anew_while_the_other_runs(int looks)
+    public void A_queue_is_reset_and_begun_anew_while_the_other_runs(int looks, ulong features)
     {
+        _peer.OfferedFeatures |= features;
         VirtioDevice device = Start();
         _peer.Queues[0].ResetReads = looks;
         for (int round = 0; round < 3; round++)

@@ -18,6 +18,17 @@ public sealed class FakeBlockDeviceThroughConfigSpaceTests(ITestOutputHelper out
     protected override BlockBackend Open(BlockSetup setup) => new FakeBlockBackend(setup, plugged: function => function.Machine.RefusesMemory = true);
 }
 
+/// <summary>The same with a packed ring, numbers of its own and positions in notifications.</summary>
+[Trait("Requirement", "PCI-NOTIFY-6")]
+public sealed class FakePackedBlockDeviceThroughConfigSpaceTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new FakeBlockBackend(
+        setup,
+        arrange: device => device.OfferedFeatures |= VirtioFeature.RingPacked | VirtioFeature.NotifConfigData | VirtioFeature.NotificationData,
+        plugged: function => function.Machine.RefusesMemory = true);
+}
+
 /// <summary>A console whose registers nobody gave an address; its vectors work.</summary>
 [Trait("Requirement", "PCI-CFGACC-1")]
 [Trait("Requirement", "PCI-CFGACC-2")]

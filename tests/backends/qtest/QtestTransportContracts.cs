@@ -114,12 +114,13 @@ public sealed class QtestFeatureTests
     [InlineData("", true)]
     [InlineData("", false)]
     [InlineData(",event_idx=off,indirect_desc=off,modern-pio-notify=on", true)]
+    [InlineData(",packed=on", true)]
     [Trait("Requirement", "CORE-VQRESET-1")]
     [Trait("Requirement", "CORE-VQRESET-3")]
     public void A_queue_of_the_console_is_reset_and_begun_anew_while_the_other_runs(string more, bool mapsMemory)
     {
         using QtestConsoleHost host = new(more, mapsMemory);
-        VirtioDevice device = StartConsole(host.Machine);
+        VirtioDevice device = StartConsole(host.Machine, out _);
         Virtqueue receive = device.Queue(0);
         Virtqueue transmit = device.Queue(1);
         Assert.True(host.Machine.Dma.TryAllocate(4096, 64, out DmaBuffer memory));
@@ -154,10 +155,12 @@ public sealed class QtestFeatureTests
         Assert.Equal(0, host.Machine.MemoryInUse);
     }
 
-    [Fact]
-    public void The_queue_of_the_disk_is_reset_between_requests()
+    [Theory]
+    [InlineData("")]
+    [InlineData(",packed=on")]
+    public void The_queue_of_the_disk_is_reset_between_requests(string more)
     {
-        using QtestBlockBackend backend = new(new BlockSetup());
+        using QtestBlockBackend backend = new(new BlockSetup(), more);
         VirtioDevice device = ((VirtioBlk)backend.Disk).Virtio;
         DmaBuffer buffer = backend.Allocate(512);
         for (byte round = 1; round < 20; round++)
@@ -180,10 +183,26 @@ public sealed class QtestFeatureTests
         backend.Disk.Remove();
     }
 
-    private static VirtioDevice StartConsole(QtestMachine machine)
+    [Fact]
+    public void The_window_in_config_space_needs_no_BAR_that_is_decoded()
+    {
+        using QtestConsoleHost host = new(mapsMemory: false);
+        VirtioDevice device = StartConsole(host.Machine, out PciFunction function);
+        ushort command = function.ReadConfig16(PciRegisters.Command);
+        function.WriteConfig16(PciRegisters.Command, (ushort)(command & ~(PciRegisters.CommandMemory | PciRegisters.CommandPorts)));
+        Assert.True(host.Machine.Dma.TryAllocate(64, 64, out DmaBuffer memory));
+        string sent = "";
+        Transmit(host, device.Queue(1), memory, "through the window\n", ref sent);
+        function.WriteConfig16(PciRegisters.Command, command);
+        Assert.True(device.Stop());
+        device.FreeQueues();
+        host.Machine.Dma.Free(memory);
+    }
+
+    private static VirtioDevice StartConsole(QtestMachine machine, out PciFunction function)
     {
         PciScan scan = PciScan.Run(machine);
-        PciFunction function = Enumerable.Range(0, scan.Count).Select(i => scan[i]).Single(each => VirtioPciDriver.TypeOf(each) == 3);
+        function = Enumerable.Range(0, scan.Count).Select(i => scan[i]).Single(each => VirtioPciDriver.TypeOf(each) == 3);
         Assert.True(ModernPciTransport.TryCreate(function, 3, out ModernPciTransport? transport).IsBound);
         VirtioDevice device = new(transport!);
         Assert.True(device.Negotiate(0, VirtioFeature.Supported).IsBound);

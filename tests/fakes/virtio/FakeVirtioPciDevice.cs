@@ -302,10 +302,10 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
         FakeVirtqueue? queue = Queue;
         Machine.Violations.Require(queue is not null, $"queue {_queueSelect} was set up, which does not exist");
         Machine.Violations.Require((Device.Status & DeviceStatus.FeaturesOk) != 0, "a queue was set up before FEATURES_OK (3.1.1)");
+        Machine.Violations.Require(!queue.IsResetting, $"register {offset} of a queue was written before its reset was seen to end (4.1.4.3.2)");
         Machine.Violations.Require(
             (Device.Status & DeviceStatus.DriverOk) == 0 || queue.WasReset,
             "a queue was set up after DRIVER_OK (3.1.1) that was not reset (2.6.1)");
-        Machine.Violations.Require(!queue.IsResetting, $"register {offset} of a queue was written before its reset was seen to end (4.1.4.3.2)");
         Machine.Violations.Require(offset == 28 || !queue.IsEnabled, $"register {offset} of a queue was written that is enabled (4.1.4.3.2)");
         switch (offset)
         {
