@@ -26,6 +26,15 @@ public abstract class VirtqueueBackend : IDisposable
     /// <summary>The device asks not to be notified.</summary>
     public abstract void DeviceWantsNoNotifications();
 
+    /// <summary>With EVENT_IDX: the device waits for the buffer that comes after <paramref name="ahead"/> others.</summary>
+    public abstract void DeviceAwaits(int ahead);
+
+    /// <summary>With IN_ORDER: the device uses buffers with one used entry for all, the last one with a length of its own.</summary>
+    public abstract void DeviceUsesBatch(IReadOnlyList<FakeChain> chains, uint writtenToLast);
+
+    /// <summary>How many used entries the device wrote.</summary>
+    public abstract int Entries { get; }
+
     /// <summary>The device uses a buffer; <paramref name="written"/> is what it says that it wrote.</summary>
     public abstract void DeviceUses(FakeChain chain, uint written);
 
@@ -34,6 +43,9 @@ public abstract class VirtqueueBackend : IDisposable
 
     /// <summary>The device writes nonsense into the ring: a buffer that was never given.</summary>
     public abstract void DeviceUsesNonsense();
+
+    /// <summary>The driver resets the device, detaches all buffers and begins anew on the same queue; says what was in flight.</summary>
+    public abstract List<ushort> Restart();
 
     /// <summary>The driver resets the device: from here on buffers can be detached.</summary>
     public abstract void Reset();

@@ -1,5 +1,7 @@
 // A rule of the specification, or of the seams, that was broken: fails the test at once.
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Text;
 using Xunit;
 
 namespace VirtioSharp.Tests.Fakes;
@@ -34,9 +36,45 @@ public sealed class ViolationLog
         }
     }
 
+    /// <summary>The same with a text that is put together only when the rule was broken.</summary>
+    public void Require([DoesNotReturnIf(false)] bool condition, [InterpolatedStringHandlerArgument(nameof(condition))] RuleMessage what)
+    {
+        if (!condition)
+        {
+            Break(what.ToString());
+        }
+    }
+
     /// <summary>Fails when a rule was broken.</summary>
     public void AssertEmpty() => Assert.True(_entries.Count == 0, string.Join(Environment.NewLine, _entries));
 
     /// <summary>For tests of the fakes themselves: the rule was broken as wanted.</summary>
     public void Forgive() => _entries.Clear();
+}
+
+/// <summary>The text for a broken rule; nothing when it was kept, which is what happens millions of times.</summary>
+[InterpolatedStringHandler]
+public readonly ref struct RuleMessage
+{
+    private readonly StringBuilder? _text;
+
+    /// <summary>Called by the compiler.</summary>
+    public RuleMessage(int literalLength, int formattedCount, bool condition, out bool isWanted)
+    {
+        isWanted = !condition;
+        _text = condition ? null : new StringBuilder(literalLength + 8 * formattedCount);
+    }
+
+    /// <summary>Called by the compiler.</summary>
+    public void AppendLiteral(string text) => _text!.Append(text);
+
+    /// <summary>Called by the compiler.</summary>
+    public void AppendFormatted<T>(T value) => _text!.Append(value);
+
+    /// <summary>Called by the compiler.</summary>
+    public void AppendFormatted<T>(T value, string format)
+        where T : IFormattable => _text!.Append(value.ToString(format, null));
+
+    /// <inheritdoc/>
+    public override string ToString() => _text?.ToString() ?? "";
 }

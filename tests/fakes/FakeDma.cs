@@ -73,10 +73,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     {
         Allocation allocation = Find(buffer, "freed");
         violations.Require(buffer.DeviceAddress == allocation.Address && buffer.Length == allocation.Length, "a part of an allocation was freed");
-        foreach (Lent lent in LentNear(buffer.DeviceAddress, buffer.Length))
-        {
-            violations.Require(!lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was freed while a device owns it");
-        }
+        violations.Require(!IsAnyLent(buffer.DeviceAddress, buffer.Length, besidesReading: false), "memory was freed while a device owns it");
         foreach (Func<ulong, uint, bool> uses in Users)
         {
             violations.Require(!uses(buffer.DeviceAddress, buffer.Length), "a ring was freed while its queue is enabled");
@@ -94,11 +91,8 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     public override void Share(in DmaBuffer buffer, DmaDirection direction)
     {
         Find(buffer, "shared");
-        foreach (Lent lent in LentNear(buffer.DeviceAddress, buffer.Length))
-        {
-            bool bothRead = lent.Direction == DmaDirection.ToDevice && direction == DmaDirection.ToDevice;
-            violations.Require(bothRead || !lent.Overlaps(buffer.DeviceAddress, buffer.Length), "memory was lent twice, once for writing");
-        }
+        bool isReading = direction == DmaDirection.ToDevice;
+        violations.Require(!IsAnyLent(buffer.DeviceAddress, buffer.Length, isReading), "memory was lent twice, once for writing");
         Lent added = new()
         {
             Address = buffer.DeviceAddress,
@@ -107,7 +101,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
             Content = direction == DmaDirection.Both ? null : buffer.Span.ToArray(),
         };
         LentCount++;
-        foreach (ulong page in Pages(buffer.DeviceAddress, buffer.Length))
+        for (ulong page = FirstPage(buffer.DeviceAddress); page <= LastPage(buffer.DeviceAddress, buffer.Length); page++)
         {
             if (!_lent.TryGetValue(page, out List<Lent>? here))
             {
@@ -122,13 +116,16 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     {
         Find(buffer, "unshared");
         (ulong address, uint length) = (buffer.DeviceAddress, buffer.Length);
-        Lent? found = LentNear(address, 1).FirstOrDefault(
-            lent => lent.Address == address && lent.Length == length && lent.Direction == direction);
+        Lent? found = null;
+        if (_lent.TryGetValue(FirstPage(address), out List<Lent>? first))
+        {
+            found = first.Find(lent => lent.Address == address && lent.Length == length && lent.Direction == direction);
+        }
         violations.Require(found is not null, "memory was unshared that was not lent so");
         violations.Require(
             found.Content is null || buffer.Span.SequenceEqual(found.Content), "the driver changed bytes that the device owned");
         LentCount--;
-        foreach (ulong page in Pages(address, length))
+        for (ulong page = FirstPage(address); page <= LastPage(address, length); page++)
         {
             _lent[page].Remove(found);
         }
@@ -255,20 +252,33 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         return null;
     }
 
-    private static IEnumerable<ulong> Pages(ulong address, uint length)
-    {
-        for (ulong page = address / Gap; page <= (address + length - 1) / Gap; page++)
-        {
-            yield return page;
-        }
-    }
+    private static ulong FirstPage(ulong address) => address / Gap;
 
-    private IEnumerable<Lent> LentNear(ulong address, uint length) =>
-        Pages(address, length).SelectMany(page => _lent.TryGetValue(page, out List<Lent>? here) ? here : []);
+    private static ulong LastPage(ulong address, uint length) => (address + length - 1) / Gap;
+
+    /// <summary>True when a part of the range is lent; <paramref name="besidesReading"/>: in another way than for reading.</summary>
+    private bool IsAnyLent(ulong address, uint length, bool besidesReading)
+    {
+        for (ulong page = FirstPage(address); page <= LastPage(address, length); page++)
+        {
+            if (!_lent.TryGetValue(page, out List<Lent>? here))
+            {
+                continue;
+            }
+            foreach (Lent lent in here)
+            {
+                if (lent.Overlaps(address, length) && !(besidesReading && lent.Direction == DmaDirection.ToDevice))
+                {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
 
     private Lent? FindLent(ulong address, uint length, bool forWriting)
     {
-        if (!_lent.TryGetValue(address / Gap, out List<Lent>? here))
+        if (!_lent.TryGetValue(FirstPage(address), out List<Lent>? here))
         {
             return null;
         }

@@ -142,8 +142,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         written = 0;
         if (IsInBatch)
         {
-            StepUsed(TakeOfBatch(out token, out written));
-            return true;
+            return TakeInOrder(out token, out written);
         }
         byte* descriptor = (byte*)(_descriptors + _used);
         ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)(descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
@@ -165,8 +164,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         if (_inOrder)
         {
             BeginBatch(id, length);
-            StepUsed(TakeOfBatch(out token, out written));
-            return true;
+            return TakeInOrder(out token, out written);
         }
         token = slot.Token;
         written = Clamp(length, slot.Writable);
@@ -194,6 +192,14 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
 
     /// <inheritdoc/>
     public override void DisableInterrupts() => Barriers.WriteWish(_driverEvent, PackedLayout.EventDisable << PackedLayout.EventModeShift);
+
+    /// <summary>With IN_ORDER a used descriptor names the last buffer of a batch; the next one comes behind all of them (2.8.9).</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TakeInOrder(out ushort token, out uint written)
+    {
+        StepUsed(TakeOfBatch(out token, out written));
+        return true;
+    }
 
     private protected override void BeginRing()
     {

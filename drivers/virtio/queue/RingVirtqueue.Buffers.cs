@@ -94,20 +94,24 @@ public abstract unsafe partial class RingVirtqueue
         _inFlight++;
     }
 
-    /// <summary>Gives the slots of a buffer back and takes its pieces back from the device.</summary>
+    /// <summary>A buffer came back: its slots are linked into the free list, which they are not with IN_ORDER.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private protected void Release(ushort head, ref Slot slot)
+    {
+        End(head, ref slot);
+        SlotAt(slot.Last).Next = _firstFree;
+        _firstFree = head;
+    }
+
+    /// <summary>Takes the pieces of a buffer back from the device.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void End(ushort head, ref Slot slot)
     {
         if (_sharing)
         {
             UnsharePieces(head);
         }
         slot.InFlight = false;
-        if (!_inOrder)
-        {
-            SlotAt(slot.Last).Next = _firstFree;
-            _firstFree = head;
-        }
         _free += slot.Descriptors;
         _inFlight--;
     }
@@ -150,7 +154,7 @@ public abstract unsafe partial class RingVirtqueue
         token = slot.Token;
         int next = head + slot.Descriptors;
         _oldest = (ushort)(next >= _size ? next - _size : next);
-        Release(head, ref slot);
+        End(head, ref slot);
         return slot.Descriptors;
     }
 

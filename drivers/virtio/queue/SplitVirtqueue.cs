@@ -170,11 +170,9 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
             }
             _seen = seen;
         }
-        if (IsInBatch)
+        if (_inOrder)
         {
-            TakeOfBatch(out token, out written);
-            _taken = (ushort)(taken + 1);
-            return true;
+            return TakeInOrder(taken, out token, out written);
         }
         byte* element = _usedRing + (uint)(taken & _mask) * SplitLayout.UsedElementLength;
         uint id = Volatile.Read(ref *(uint*)element);
@@ -187,17 +185,6 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         if (!slot.InFlight)
         {
             return Break("a used id was not in flight", id);
-        }
-        if (_inOrder)
-        {
-            if ((ushort)(slot.Order - taken) >= (ushort)(_seen - taken))
-            {
-                return Break("a used id is of a buffer that the used index has not passed", id);
-            }
-            BeginBatch((ushort)id, length);
-            TakeOfBatch(out token, out written);
-            _taken = (ushort)(taken + 1);
-            return true;
         }
         _taken = (ushort)(taken + 1);
         token = slot.Token;
@@ -233,6 +220,40 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         {
             Barriers.WriteWish(_availableFlags, SplitLayout.NoInterrupt);
         }
+    }
+
+    /// <summary>
+    /// With IN_ORDER an entry names the last buffer of a batch, and the used index has gone on by as many as there are in it: there are no
+    /// entries for the others (2.7.9).
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TakeInOrder(ushort taken, out ushort token, out uint written)
+    {
+        token = 0;
+        written = 0;
+        if (!IsInBatch)
+        {
+            byte* element = _usedRing + (uint)(taken & _mask) * SplitLayout.UsedElementLength;
+            uint id = Volatile.Read(ref *(uint*)element);
+            uint length = Volatile.Read(ref *(uint*)(element + 4));
+            if (id >= _size)
+            {
+                return Break("a used id is beyond the queue", id);
+            }
+            ref Slot slot = ref SlotAt((ushort)id);
+            if (!slot.InFlight)
+            {
+                return Break("a used id was not in flight", id);
+            }
+            if ((ushort)(slot.Order - taken) >= (ushort)(_seen - taken))
+            {
+                return Break("a used id is of a buffer that the used index has not passed", id);
+            }
+            BeginBatch((ushort)id, length);
+        }
+        TakeOfBatch(out token, out written);
+        _taken = (ushort)(taken + 1);
+        return true;
     }
 
     private protected override void BeginRing()

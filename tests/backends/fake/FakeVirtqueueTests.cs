@@ -84,6 +84,38 @@ public sealed class FakeVirtqueueBackend : VirtqueueBackend
     public override void DeviceUsesNonsense() => Peer.PushUsed(Queue.Size, 0);
 
     /// <inheritdoc/>
+    public override void DeviceAwaits(int ahead) => Peer.Ring.AskForNotifications(ahead);
+
+    /// <inheritdoc/>
+    public override void DeviceUsesBatch(IReadOnlyList<FakeChain> chains, uint writtenToLast)
+    {
+        Peer.WritesBatches = true;
+        for (int i = 0; i < chains.Count; i++)
+        {
+            Peer.Use(chains[i], i + 1 < chains.Count ? chains[i].WritableLength : writtenToLast);
+        }
+        Peer.EndBatch();
+    }
+
+    /// <inheritdoc/>
+    public override int Entries => Peer.Entries;
+
+    /// <inheritdoc/>
+    public override List<ushort> Restart()
+    {
+        Assert.True(_virtio.Halt());
+        List<ushort> tokens = [];
+        while (Queue.TryDetach(out ushort token))
+        {
+            tokens.Add(token);
+        }
+        ProbeResult result = _virtio.Restart();
+        Assert.True(result.IsBound, result.Reason);
+        _virtio.Start();
+        return tokens;
+    }
+
+    /// <inheritdoc/>
     public override void Reset() => Assert.True(_virtio.Stop());
 
     /// <inheritdoc/>
@@ -104,6 +136,13 @@ public sealed class FakeVirtqueueBackend : VirtqueueBackend
 
 /// <summary>The contract, on both formats with every set of features.</summary>
 public sealed class FakeVirtqueueTests : VirtqueueContract
+{
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size, QueueFeatures features) => new FakeVirtqueueBackend(size, features.Bits());
+}
+
+/// <summary>The same for rings that go round.</summary>
+public sealed class FakeVirtqueueRingTests : VirtqueueRingContract
 {
     /// <inheritdoc/>
     protected override VirtqueueBackend Open(ushort size, QueueFeatures features) => new FakeVirtqueueBackend(size, features.Bits());

@@ -161,9 +161,11 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     public void Notify()
     {
         Notifications++;
+        bool saysPosition = device.Has(FakeVirtioDevice.NotificationData);
+        Violations.Require(saysPosition == LastPosition.HasValue, $"queue {index} was notified {(saysPosition ? "without" : "with")} a position (2.9)");
         Violations.Require(
             LastPosition is null || LastPosition == Ring.Position,
-            $"queue {index} was notified with the position 0x{LastPosition:X4} instead of 0x{Ring.Position:X4} (2.9, 2.8.16)");
+            $"queue {index} was notified with the position 0x{LastPosition.GetValueOrDefault():X4} instead of 0x{Ring.Position:X4} (2.9, 2.8.16)");
         if (LoseNotifications > 0)
         {
             LoseNotifications--;
