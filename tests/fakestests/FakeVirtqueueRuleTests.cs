@@ -15,7 +15,11 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     private readonly FakeQueueDevice _device = new(RawDriver.QueueSize);
     private readonly RawDriver _driver;
 
-    public FakeVirtqueueRuleTests() => _driver = new RawDriver(_device);
+    public FakeVirtqueueRuleTests()
+    {
+        _device.OfferedFeatures |= FakeVirtioDevice.InOrder;
+        _driver = new RawDriver(_device);
+    }
 
     private FakeVirtqueue Queue => _device.Queues[0];
 
@@ -115,6 +119,8 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
         { "table in table", "inside an indirect table" },
         { "table beyond", "points to 5 of 1" },
         { "table loop", "table loops" },
+        { "in order, head", "descriptor 2 after -1 with IN_ORDER" },
+        { "in order, next", "descriptor 0 is followed by 2 with IN_ORDER" },
     };
 
     [Theory]
@@ -122,7 +128,9 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     public void A_chain_that_breaks_a_rule_is_found(string wrong, string part)
     {
         bool indirect = wrong != "indirect not agreed on";
-        _driver.Start(FakeVirtioDevice.Version1 | (indirect ? FakeVirtioDevice.IndirectDescriptors : 0));
+        bool inOrder = wrong.StartsWith("in order", StringComparison.Ordinal);
+        _driver.Start(
+            FakeVirtioDevice.Version1 | (indirect ? FakeVirtioDevice.IndirectDescriptors : 0) | (inOrder ? FakeVirtioDevice.InOrder : 0));
         ulong readable = _driver.Data.DeviceAddress;
         ulong writable = readable + 2048;
         if (wrong.StartsWith("table", StringComparison.Ordinal))
@@ -132,7 +140,7 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
         }
         _driver.Share(_driver.Data.Slice(0, 2048), DmaDirection.ToDevice);
         _driver.Share(_driver.Data.Slice(2048, 2048), DmaDirection.FromDevice);
-        ushort head = wrong == "head beyond" ? (ushort)9 : (ushort)0;
+        ushort head = wrong switch { "head beyond" => 9, "in order, head" => 2, _ => 0 };
         switch (wrong)
         {
             case "unlent":
@@ -153,6 +161,9 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
                 break;
             case "loop":
                 _driver.Describe(0, readable, 16, Next, 0);
+                break;
+            case "in order, next":
+                _driver.Describe(0, readable, 16, Next, 2);
                 break;
             case "flags":
                 _driver.Describe(0, readable, 16, 0x80);

@@ -36,6 +36,19 @@ public enum Outcome
     Empty,
 }
 
+/// <summary>The rings in which a deviation makes sense.</summary>
+public enum FaultRing
+{
+    /// <summary>Both formats.</summary>
+    Both,
+
+    /// <summary>The split format only.</summary>
+    Split,
+
+    /// <summary>The packed format only.</summary>
+    Packed,
+}
+
 /// <summary>One deviation.</summary>
 /// <param name="Id">The name in the list of hostile cases, with a letter where one of them has several forms.</param>
 /// <param name="Story">What the device does.</param>
@@ -45,6 +58,9 @@ public sealed record FaultCase(string Id, string Story, Outcome Expected, Action
 {
     /// <summary>The requirements of the specification that the case is about, with spaces between.</summary>
     public string Requirements { get; init; } = "";
+
+    /// <summary>The rings in which it makes sense.</summary>
+    public FaultRing Ring { get; init; }
 
     /// <summary>True when memory may be given up: the device never came out of reset.</summary>
     public bool MayLeak { get; init; }
@@ -60,9 +76,10 @@ public sealed record FaultCase(string Id, string Story, Outcome Expected, Action
 public sealed class FaultScene
 {
     /// <summary>Makes the stage.</summary>
-    public FaultScene(bool withMsix, uint notifyMultiplier = 4)
+    public FaultScene(bool withMsix, bool packed = false, uint notifyMultiplier = 4)
     {
         Disk = new FakeBlockDevice(256);
+        Disk.OfferedFeatures |= packed ? FakeVirtioDevice.RingPacked : 0;
         new Random(1).NextBytes(Disk.Disk);
         Function = Machine.Plug(new FakeVirtioPciDevice(Disk, withMsix ? (ushort)4 : (ushort)0, hasPin: true, notifyMultiplier), 0, 3);
     }

@@ -14,36 +14,18 @@ public sealed class HostileDeviceTests
     private const int Requests = 6;
     private const uint Length = 2 * 512;
 
-    /// <summary>All cases by their ids, with MSI-X and with a pin.</summary>
-    public static TheoryData<string, bool> Cases
-    {
-        get
-        {
-            TheoryData<string, bool> data = [];
-            foreach (FaultCase fault in All)
-            {
-                if (!fault.NeedsPin)
-                {
-                    data.Add(fault.Id, true);
-                }
-                if (!fault.NeedsMsix)
-                {
-                    data.Add(fault.Id, false);
-                }
-            }
-            return data;
-        }
-    }
+    /// <summary>All cases by their ids, with MSI-X and with a pin, with split and with packed rings.</summary>
+    public static TheoryData<string, bool, bool> Cases => Expand(All);
 
     /// <summary>All cases.</summary>
-    public static IEnumerable<FaultCase> All => ConfigSpaceFaults.All.Concat(RegisterFaults.All).Concat(RingFaults.All);
+    public static IEnumerable<FaultCase> All => ConfigSpaceFaults.All.Concat(RegisterFaults.All).Concat(RingFaults.All).Concat(PackedRingFaults.All);
 
     [Theory]
     [MemberData(nameof(Cases))]
-    public void The_driver_survives(string id, bool withMsix)
+    public void The_driver_survives(string id, bool withMsix, bool packed)
     {
         FaultCase fault = All.Single(candidate => candidate.Id == id);
-        FaultScene scene = new(withMsix);
+        FaultScene scene = new(withMsix, packed);
         try
         {
             fault.Arrange(scene);
@@ -73,26 +55,15 @@ public sealed class HostileDeviceTests
     }
 
     /// <summary>The cases in which a device breaks its ring or asks for a reset, and could do better the next time.</summary>
-    public static TheoryData<string, bool> BreakingCases
-    {
-        get
-        {
-            TheoryData<string, bool> data = [];
-            foreach (FaultCase fault in All.Where(fault => fault.Expected == Outcome.Breaks && fault.Id != "R01"))
-            {
-                data.Add(fault.Id, true);
-                data.Add(fault.Id, false);
-            }
-            return data;
-        }
-    }
+    public static TheoryData<string, bool, bool> BreakingCases =>
+        Expand(All.Where(fault => fault.Expected == Outcome.Breaks && fault.Id != "R01"));
 
     [Theory]
     [MemberData(nameof(BreakingCases))]
-    public void The_driver_resets_a_device_that_broke_and_repeats_what_was_in_flight(string id, bool withMsix)
+    public void The_driver_resets_a_device_that_broke_and_repeats_what_was_in_flight(string id, bool withMsix, bool packed)
     {
         FaultCase fault = All.Single(candidate => candidate.Id == id);
-        FaultScene scene = new(withMsix);
+        FaultScene scene = new(withMsix, packed);
         try
         {
             fault.Arrange(scene);
@@ -226,6 +197,23 @@ public sealed class HostileDeviceTests
         Assert.Equal(before, scene.Machine.Interrupts);
         scene.Machine.AssertNothingLeaked();
         scene.Machine.Dispose();
+    }
+
+    private static TheoryData<string, bool, bool> Expand(IEnumerable<FaultCase> faults)
+    {
+        TheoryData<string, bool, bool> data = [];
+        foreach (FaultCase fault in faults)
+        {
+            foreach ((bool withMsix, bool packed) in new[] { (true, false), (false, false), (true, true), (false, true) })
+            {
+                bool fits = withMsix ? !fault.NeedsPin : !fault.NeedsMsix;
+                if (fits && fault.Ring != (packed ? FaultRing.Split : FaultRing.Packed))
+                {
+                    data.Add(fault.Id, withMsix, packed);
+                }
+            }
+        }
+        return data;
     }
 
     private static void ExpectNoDevice(FaultCase fault, FaultScene scene, DeviceTable devices, ProbeResult result, int found)

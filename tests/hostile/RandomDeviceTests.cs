@@ -36,13 +36,15 @@ public sealed class RandomDeviceTests
         Assert.True(bound > 0, "no function came as far as being bound: the test proves little");
     }
 
-    [Fact]
-    public void A_used_ring_of_random_entries_ends_every_request_once_and_none_well_that_was_not_done()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_used_ring_of_random_entries_ends_every_request_once_and_none_well_that_was_not_done(bool packed)
     {
         for (int seed = 0; seed < 400; seed++)
         {
             Random random = new(seed);
-            FaultScene scene = new(withMsix: seed % 2 == 0);
+            FaultScene scene = new(withMsix: seed % 2 == 0, packed);
             scene.Disk.HoldsBack = true;
             scene.Disk.IsTamperingAllowed = true;
             BlockDevice disk = (BlockDevice)FakeBinding.Attach(scene.Machine, out _)[0];
@@ -63,7 +65,7 @@ public sealed class RandomDeviceTests
             }
             for (int lie = 0; lie < 20; lie++)
             {
-                Lie(random, scene);
+                Lie(random, scene, packed);
                 disk.Poll();
             }
             disk.Remove();
@@ -78,7 +80,7 @@ public sealed class RandomDeviceTests
         }
     }
 
-    private static void Lie(Random random, FaultScene scene)
+    private static void Lie(Random random, FaultScene scene, bool packed)
     {
         if (scene.Queue.DeviceArea == 0)
         {
@@ -87,10 +89,23 @@ public sealed class RandomDeviceTests
         uint someHead = scene.Disk.HeldBack.Count > 0 ? scene.Disk.HeldBack[random.Next(scene.Disk.HeldBack.Count)].Head : 0u;
         uint[] ids = [someHead, someHead, someHead + 1, scene.Queue.Size, uint.MaxValue, (uint)random.Next(64), (uint)random.Next()];
         uint[] lengths = [0, 1, 512, 513, 514, uint.MaxValue, (uint)random.Next()];
+        (uint id, uint length) = (ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
         switch (random.Next(8))
         {
+            case 0 when packed:
+                scene.Queue.Packed.WriteUsedDescriptor(random.Next(64), (ushort)id, length);
+                break;
+            case 1 when packed:
+                scene.Queue.Packed.WriteFlags(scene.Queue.Packed.UsedOffset, (ushort)random.Next(0x10000));
+                break;
+            case 2 when packed:
+                scene.Queue.Packed.WriteUsedElement((ushort)id, length);
+                break;
+            case 3 when packed:
+                scene.Queue.Packed.WriteEvent((ushort)random.Next(0x10000), (ushort)random.Next(0x10000));
+                break;
             case 0:
-                scene.Queue.Split.WriteUsedElement((ushort)random.Next(64), ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
+                scene.Queue.Split.WriteUsedElement((ushort)random.Next(64), id, length);
                 break;
             case 1:
                 scene.Queue.Split.WriteUsedIndex((ushort)(scene.Queue.Split.UsedIndex + random.Next(-2, 4)));
@@ -108,7 +123,7 @@ public sealed class RandomDeviceTests
                 scene.Interrupt();
                 break;
             default:
-                scene.Queue.PushUsed(ids[random.Next(ids.Length)], lengths[random.Next(lengths.Length)]);
+                scene.Queue.PushUsed(id, length);
                 break;
         }
     }

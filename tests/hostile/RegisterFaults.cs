@@ -35,7 +35,8 @@ public static class RegisterFaults
         new("M08", "there are no queues", Outcome.Refused, scene => scene.Show(NumQueues, 0)),
         new("M09", "there are 65535 queues", Outcome.Works, scene => scene.Show(NumQueues, 0xFFFF)),
         new("M10", "the queue has no descriptors", Outcome.Refused, scene => scene.Show(QueueSize, 0)),
-        new("M11", "the queue size is no power of two", Outcome.Refused, scene => scene.Show(QueueSize, 100)),
+        new("M11", "the queue size is no power of two", Outcome.Refused, scene => scene.Show(QueueSize, 100))
+        { Ring = FaultRing.Split },
         new("M12", "the queue size is 65535", Outcome.Refused, scene => scene.Show(QueueSize, 0xFFFF)),
         new("M12b", "the queue has 32768 descriptors", Outcome.Works, scene => scene.Queue.Size = scene.Queue.MaxSize = 32768),
         new("M12c", "the queue has one descriptor", Outcome.Refused, scene => scene.Queue.Size = scene.Queue.MaxSize = 1),
@@ -64,7 +65,8 @@ public static class RegisterFaults
         new("M22", "only the lower half of the features is shown", Outcome.Refused, scene =>
             scene.Function.OnReadCommon = (offset, _, value) => offset == DeviceFeature ? (uint)scene.Disk.OfferedFeatures : value),
         new("M22b", "only the upper half of the features is shown", Outcome.Works, scene =>
-            scene.Function.OnReadCommon = (offset, _, value) => offset == DeviceFeature ? (uint)(scene.Disk.OfferedFeatures >> 32) : value),
+            scene.Function.OnReadCommon = (offset, _, value) => offset == DeviceFeature ? (uint)(scene.Disk.OfferedFeatures >> 32) : value)
+        { Ring = FaultRing.Split },
         new("F01", "a modern device without VERSION_1", Outcome.Refused, scene => scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.Version1)
         { Requirements = "CORE-RSVD-2" },
         new("F02", "every feature is offered, but for those that change the device", Outcome.Works, scene =>
@@ -93,7 +95,7 @@ public static class RegisterFaults
         {
             scene.Disk.OfferedFeatures &= ~FakeVirtioDevice.EventIndex;
             scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x7777));
-        }),
+        }) { Ring = FaultRing.Split },
         new("F13a", "the block size is 0", Outcome.Works, scene => scene.Disk.SetBlockSize(0)),
         new("F13b", "the block size is 3", Outcome.Works, scene => scene.Disk.SetBlockSize(3)),
         new("F13c", "the block size is 2 GiB", Outcome.Works, scene => scene.Disk.SetBlockSize(1u << 31)),

@@ -12,7 +12,8 @@ public static class RingFaults
         new("U01", "a used id is the queue size", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(scene.Queue.Size, 0))),
         new("U02", "a used id is all ones", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(uint.MaxValue, 0))),
         new("U03", "a used id is right in its low 16 bits only", Outcome.Breaks, scene => scene.Lie(() =>
-            scene.Queue.PushUsed(0x10000u | scene.Disk.HeldBack[0].Head, 513))),
+            scene.Queue.PushUsed(0x10000u | scene.Disk.HeldBack[0].Head, 513)))
+        { Ring = FaultRing.Split },
         new("U04", "a used id was never given", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(scene.Queue.Size - 1u, 0))),
         new("U05", "the same buffer is used twice", Outcome.Breaks, scene => scene.Lie(() =>
         {
@@ -22,9 +23,12 @@ public static class RingFaults
         })),
         new("U06", "a used id names the middle of a chain", Outcome.Breaks, scene => scene.Lie(() =>
             scene.Queue.PushUsed(scene.Disk.HeldBack[0].Head + 1u, 513))),
-        new("U07", "the used index jumps beyond what is in flight", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1000))),
-        new("U08", "the used index goes backwards", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(0xFFFF))),
-        new("U10", "the used index goes on before the entry is there", Outcome.Contained, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1))),
+        new("U07", "the used index jumps beyond what is in flight", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1000)))
+        { Ring = FaultRing.Split },
+        new("U08", "the used index goes backwards", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(0xFFFF)))
+        { Ring = FaultRing.Split },
+        new("U10", "the used index goes on before the entry is there", Outcome.Contained, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1)))
+        { Ring = FaultRing.Split },
         new("U11", "a used length is one too long", Outcome.Works, scene => scene.Queue.OnUsed = (id, length) => (id, length == 0 ? 2 : length + 1)),
         new("U12", "a used length is all ones", Outcome.Works, scene => scene.Queue.OnUsed = (id, _) => (id, uint.MaxValue)),
         new("U13", "a read was well, but nothing was written", Outcome.Fails, scene => scene.Queue.OnUsed = (id, _) => (id, 0)),
@@ -34,13 +38,16 @@ public static class RingFaults
         {
             scene.Disk.IsTamperingAllowed = true;
             scene.WhileHeld(() => scene.Machine.FakeDma.Raw(scene.Queue.DescriptorArea, 16 * scene.Queue.Size).Fill(0xFF));
-        }),
+        }) { Ring = FaultRing.Split },
         new("U18", "the device rewrites the available ring", Outcome.Works, scene => scene.WhileHeld(() =>
-            scene.Machine.FakeDma.Raw(scene.Queue.DriverArea + 4, 2 * scene.Queue.Size).Fill(0xFF))),
+            scene.Machine.FakeDma.Raw(scene.Queue.DriverArea + 4, 2 * scene.Queue.Size).Fill(0xFF)))
+        { Ring = FaultRing.Split },
         new("U20", "the used flags are garbage", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteUsedFlags(0xFFFE)))
-        { Requirements = "SPLIT-AVAILNOTIF-5" },
-        new("U21a", "the available event is far ahead", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(32767))),
-        new("U21b", "the available event is far behind", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x8000))),
+        { Requirements = "SPLIT-AVAILNOTIF-5", Ring = FaultRing.Split },
+        new("U21a", "the available event is far ahead", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(32767)))
+        { Ring = FaultRing.Split },
+        new("U21b", "the available event is far behind", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x8000)))
+        { Ring = FaultRing.Split },
         new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true))),
         new("U27", "nothing is ever done", Outcome.TimesOut, scene => scene.Disk.HoldsBack = true),
         new("U29", "everything is done at once", Outcome.Works, scene => scene.WhileHeld(() => { })),

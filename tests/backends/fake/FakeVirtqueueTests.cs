@@ -173,6 +173,79 @@ public sealed class SplitVirtqueueTests
     }
 }
 
+/// <summary>What devices do that is allowed, or common, and special to the packed format.</summary>
+public sealed class PackedVirtqueueTests
+{
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_length_counts_whether_or_not_the_device_sets_the_WRITE_flag(bool sets)
+    {
+        using FakeVirtqueueBackend backend = new(5, VirtioFeature.RingPacked);
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        backend.Peer.Packed.SetsWriteFlag = sets;
+        Assert.True(backend.Queue.TryAdd(default, [memory], 4));
+        backend.Queue.Kick();
+        backend.DeviceUses(Assert.Single(backend.DeviceTakes()), 33);
+        Assert.True(backend.Queue.TryTakeUsed(out ushort token, out uint written));
+        Assert.Equal((4, 33u), (token, written));
+        backend.Reset();
+        backend.Dma.Free(memory);
+    }
+
+    [Fact]
+    [Trait("Requirement", "PACKED-SG-5")]
+    public void The_device_sees_a_buffer_at_once_and_may_use_it_before_the_kick()
+    {
+        using FakeVirtqueueBackend backend = new(3, VirtioFeature.RingPacked | VirtioFeature.EventIndex);
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.True(backend.Queue.TryAdd([memory.Slice(0, 8), memory.Slice(8, 8)], default, 1));
+            backend.DeviceUses(Assert.Single(backend.DeviceTakes()), 0);
+            Assert.True(backend.Queue.TryTakeUsed(out _, out _));
+        }
+        // Two hundred descriptors were added since the last kick: the device waits for none of them, and then for the next one.
+        backend.Queue.Kick();
+        Assert.Equal(0, backend.Notifications);
+        Assert.True(backend.Queue.TryAdd([memory.Slice(0, 8)], default, 1));
+        backend.Queue.Kick();
+        Assert.Equal(1, backend.Notifications);
+        backend.Reset();
+        Assert.True(backend.Queue.TryDetach(out _));
+        backend.Dma.Free(memory);
+    }
+
+    [Fact]
+    [Trait("Requirement", "PACKED-INDIRECT-1")]
+    [Trait("Requirement", "PACKED-INDIRECT-2")]
+    [Trait("Requirement", "PACKED-INDIRECT-4")]
+    public void A_buffer_of_many_pieces_takes_one_descriptor_when_the_ring_gets_full()
+    {
+        using FakeVirtqueueBackend backend = new(13, VirtioFeature.RingPacked | VirtioFeature.IndirectDescriptors);
+        Assert.True(backend.Dma.TryAllocate(4096, 16, out DmaBuffer memory));
+        ushort added = 0;
+        while (added < 13 && backend.Queue.TryAdd([memory.Slice(added * 64u, 4), memory.Slice(added * 64u + 8, 4)], [memory.Slice(added * 64u + 16, 4)], added))
+        {
+            added++;
+        }
+        Assert.True(added > 13 / 3 + 1, $"only {added} buffers of 3 pieces fit into 13 descriptors: no table was used");
+        backend.Queue.Kick();
+        List<FakeChain> taken = backend.DeviceTakes();
+        Assert.Equal(added, taken.Count(chain => chain.Readable.Count == 2 && chain.Writable.Count == 1));
+        taken.Reverse();
+        foreach (FakeChain chain in taken)
+        {
+            backend.DeviceUses(chain, 4);
+            Assert.True(backend.Queue.TryTakeUsed(out ushort token, out uint written));
+            Assert.Equal((--added, 4u), (token, written));
+        }
+        Assert.Equal(13, backend.Queue.FreeDescriptors);
+        backend.Reset();
+        backend.Dma.Free(memory);
+    }
+}
+
 /// <summary>What a device that lies can do to a split ring, and that the queue hands nothing out for it.</summary>
 public sealed class SplitVirtqueueLieTests
 {
@@ -196,6 +269,29 @@ public sealed class SplitVirtqueueLieTests
         Assert.False(backend.Queue.TryTakeUsed(out _, out _));
         Assert.True(backend.Queue.IsBroken);
         Assert.Equal(2, backend.Queue.InFlight);
+        backend.Reset();
+        while (backend.Queue.TryDetach(out _))
+        {
+        }
+        backend.Dma.Free(memory);
+    }
+
+    [Fact]
+    public void With_IN_ORDER_an_entry_for_a_buffer_that_the_used_index_has_not_passed_breaks_the_queue()
+    {
+        using FakeVirtqueueBackend backend = new(16, VirtioFeature.InOrder);
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        for (ushort i = 0; i < 4; i++)
+        {
+            Assert.True(backend.Queue.TryAdd([memory.Slice(i * 16u, 8)], default, i));
+        }
+        backend.Queue.Kick();
+        List<FakeChain> taken = backend.DeviceTakes();
+        backend.Peer.Split.WriteUsedElement(0, taken[2].Head, 0);
+        backend.Peer.Split.WriteUsedIndex(2);
+        Assert.False(backend.Queue.TryTakeUsed(out _, out _));
+        Assert.True(backend.Queue.IsBroken);
+        Assert.Equal(4, backend.Queue.InFlight);
         backend.Reset();
         while (backend.Queue.TryDetach(out _))
         {

@@ -86,6 +86,12 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>True when the device, with IN_ORDER, completes batches by one used entry each, written when it signals (virtio 2.7.9, 2.8.9).</summary>
     public bool WritesBatches { get; set; }
 
+    /// <summary>A fault: the device completes batches by one entry without IN_ORDER.</summary>
+    public bool BatchesAnyway { get; set; }
+
+    /// <summary>A fault: the device never asks for notifications, though it does not look by itself.</summary>
+    public bool NeverAsks { get; set; }
+
     /// <summary>A fault: doorbells that get lost, counted down.</summary>
     public int LoseNotifications { get; set; }
 
@@ -95,7 +101,7 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>A fault: changes what the device says it used (head, length).</summary>
     public Func<uint, uint, (uint Id, uint Length)>? OnUsed { get; set; }
 
-    private bool IsInOrder => device.Has(FakeVirtioDevice.InOrder);
+    private bool IsInOrder => BatchesAnyway || device.Has(FakeVirtioDevice.InOrder);
 
     private FakeDma Memory => device.Machine.FakeDma;
 
@@ -155,6 +161,10 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
         _ring = ring;
         WasReset = false;
         _asksForNotifications = true;
+        if (NeverAsks)
+        {
+            SuppressNotifications();
+        }
     }
 
     /// <summary>The driver rings the doorbell.</summary>
@@ -196,13 +206,13 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>Ends a turn of work: asks to be notified of more, and looks once more; true when there is more already.</summary>
     public bool EndWork()
     {
-        _asksForNotifications = !IsPolled;
-        if (IsPolled)
+        if (IsPolled || NeverAsks)
         {
-            Ring.SuppressNotifications();
+            SuppressNotifications();
         }
         else
         {
+            _asksForNotifications = true;
             Ring.AskForNotifications();
         }
         return Ring.HasAvailable;
