@@ -41,7 +41,7 @@ public static class VirtioFeature
     /// <summary>VIRTIO_F_RING_PACKED: the packed virtqueue (2.8).</summary>
     public const ulong RingPacked = 1ul << 34;
 
-    /// <summary>VIRTIO_F_IN_ORDER: buffers are used in the order in which they were made available (2.7.9, 2.8.15).</summary>
+    /// <summary>VIRTIO_F_IN_ORDER: buffers are used in the order in which they were made available (2.7.9, 2.8.8).</summary>
     public const ulong InOrder = 1ul << 35;
 
     /// <summary>VIRTIO_F_ORDER_PLATFORM: memory is ordered as the platform orders it for devices (6.1).</summary>

@@ -193,7 +193,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
     /// <inheritdoc/>
     public override void DisableInterrupts() => Barriers.WriteWish(_driverEvent, PackedLayout.EventDisable << PackedLayout.EventModeShift);
 
-    /// <summary>With IN_ORDER a used descriptor names the last buffer of a batch; the next one comes behind all of them (2.8.9).</summary>
+    /// <summary>With IN_ORDER a used descriptor names the last buffer of a batch; the next one comes behind all of them (2.8.8).</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TakeInOrder(out ushort token, out uint written)
     {
@@ -248,7 +248,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         }
     }
 
-    /// <summary>Goes on behind the descriptors of a buffer that was used, or of one of a batch (2.8.6, 2.8.9).</summary>
+    /// <summary>Goes on behind the descriptors of a buffer that was used, or of one of a batch (2.8.6, 2.8.8).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void StepUsed(ushort descriptors)
     {

@@ -1,4 +1,4 @@
-// What the virtqueue formats have in common: the slots of buffers, indirect tables, lending, batches (virtio 2.7.5.3, 2.7.9, 2.8.8, 2.8.9).
+// What the virtqueue formats have in common: the slots of buffers, indirect tables, lending, batches (virtio 2.7.5.3, 2.7.9, 2.8.7, 2.8.8).
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using VirtioSharp.Drivers.Platform;
@@ -128,7 +128,7 @@ public abstract unsafe partial class RingVirtqueue
         return length;
     }
 
-    /// <summary>With IN_ORDER one used entry stands for all buffers up to the one it names (virtio 2.7.9, 2.8.9).</summary>
+    /// <summary>With IN_ORDER one used entry stands for all buffers up to the one it names (virtio 2.7.9, 2.8.8).</summary>
     private protected void BeginBatch(ushort last, uint length)
     {
         _batchLast = last;
@@ -139,7 +139,7 @@ public abstract unsafe partial class RingVirtqueue
 
     /// <summary>
     /// Takes the oldest buffer of the batch and says how many descriptors it had. Those that no entry was written for
-    /// "are assumed to have been used (read or written) by the device completely" (2.7.9, 2.8.9).
+    /// "are assumed to have been used (read or written) by the device completely" (2.7.9, 2.8.8).
     /// </summary>
     private protected ushort TakeOfBatch(out ushort token, out uint written)
     {

@@ -83,7 +83,7 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     /// <summary>True when the device looks at the ring all the time, and asks not to be notified.</summary>
     public bool IsPolled { get; set; }
 
-    /// <summary>True when the device, with IN_ORDER, completes batches by one used entry each, written when it signals (virtio 2.7.9, 2.8.9).</summary>
+    /// <summary>True when the device, with IN_ORDER, completes batches by one used entry each, written when it signals (virtio 2.7.9, 2.8.8).</summary>
     public bool WritesBatches { get; set; }
 
     /// <summary>A fault: the device completes batches by one entry without IN_ORDER.</summary>
