@@ -87,6 +87,21 @@ public sealed partial class LayeringTests
     }
 
     [Fact]
+    public void What_lies_above_the_queue_knows_no_ring_format()
+    {
+        Regex above = new("^(drivers/(virtio/[^/]*|block/.*|console/.*)|kernel/apps/.*)\\.cs$");
+        string[] wrong =
+        [
+            .. SourceTree.Read("drivers").Concat(SourceTree.Read("kernel"))
+                .Where(file => above.IsMatch(file.Path) && file.Path != "drivers/virtio/VirtioRegisters.cs")
+                .SelectMany(file => file.Code()
+                    .Where(line => Regex.IsMatch(line.Code, "\\b((Split|Packed)(Virtqueue|Layout)|RingVirtqueue|RingPacked|InOrder|NotificationData\\b)"))
+                    .Select(line => $"{file.Path}:{line.Number}: {line.Code.Trim()}")),
+        ];
+        Assert.True(wrong.Length == 0, string.Join(Environment.NewLine, wrong));
+    }
+
+    [Fact]
     public void Drivers_never_import_the_kernel_or_the_tests()
     {
         IEnumerable<string> wrong = SourceTree.Read("drivers")

@@ -135,6 +135,9 @@ public sealed class FakePlainConsolePortTests(ITestOutputHelper output) : Consol
 }
 
 /// <summary>A disk with a packed ring.</summary>
+[Trait("Requirement", "CORE-RSVD-6")]
+[Trait("Requirement", "PACKED-SG-1")]
+[Trait("Requirement", "PACKED-INDIRECT-3")]
 public sealed class FakePackedBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
 {
     /// <inheritdoc/>

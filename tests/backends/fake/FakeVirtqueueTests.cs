@@ -134,7 +134,16 @@ public sealed class FakeVirtqueueBackend : VirtqueueBackend
     }
 }
 
-/// <summary>The contract, on both formats with every set of features.</summary>
+/// <summary>The contract, on both formats with every set of features. The requirements are those that the strict fake checks in every one of the tests.</summary>
+[Trait("Requirement", "SPLIT-LAYOUT-1")]
+[Trait("Requirement", "SPLIT-DESC-2")]
+[Trait("Requirement", "SPLIT-INDIRECT-5")]
+[Trait("Requirement", "CORE-NOTIF-2")]
+[Trait("Requirement", "PACKED-LAYOUT-1")]
+[Trait("Requirement", "PACKED-DESC-2")]
+[Trait("Requirement", "PACKED-DESC-3")]
+[Trait("Requirement", "PACKED-DESC-4")]
+[Trait("Requirement", "PACKED-SG-4")]
 public sealed class FakeVirtqueueTests : VirtqueueContract
 {
     /// <inheritdoc/>
@@ -190,6 +199,30 @@ public sealed class PackedVirtqueueTests
         Assert.True(backend.Queue.TryTakeUsed(out ushort token, out uint written));
         Assert.Equal((4, 33u), (token, written));
         backend.Reset();
+        backend.Dma.Free(memory);
+    }
+
+    [Theory]
+    [InlineData(0, false, true)] // enabled
+    [InlineData(0, true, true)]
+    [InlineData(1, false, false)] // disabled
+    [InlineData(1, true, false)]
+    [InlineData(0xFFFD, true, false)] // the same, with rubbish in the reserved bits
+    [InlineData(2, true, false)] // for a descriptor that is not added
+    [InlineData(2, false, true)] // not allowed without EVENT_IDX: a doorbell too many does no harm
+    [InlineData(3, true, true)] // reserved
+    [InlineData(3, false, true)]
+    [Trait("Requirement", "PACKED-EVENT-1")]
+    public void A_kick_goes_by_the_mode_of_the_device_event(ushort mode, bool eventIndex, bool rings)
+    {
+        using FakeVirtqueueBackend backend = new(8, VirtioFeature.RingPacked | (eventIndex ? VirtioFeature.EventIndex : 0));
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        backend.Peer.Packed.WriteEvent(0x8005, mode);
+        Assert.True(backend.Queue.TryAdd([memory], default, 0));
+        backend.Queue.Kick();
+        Assert.Equal(rings ? 1 : 0, backend.Notifications);
+        backend.Reset();
+        Assert.True(backend.Queue.TryDetach(out _));
         backend.Dma.Free(memory);
     }
 
