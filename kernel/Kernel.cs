@@ -64,6 +64,7 @@ internal static class Kernel
         {
             Attach(scan[i], registry, devices, serial);
         }
+        WatchSlots(scan, registry, devices, serial);
         AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), devices, serial);
 
         // 5. The application.
@@ -86,6 +87,23 @@ internal static class Kernel
         else if (result.Status == ProbeStatus.Failed)
         {
             WriteFailure(serial, result);
+        }
+    }
+
+    /// <summary>Watches the slots whose cards may come and go.</summary>
+    private static void WatchSlots(PciScan scan, DriverRegistry registry, DeviceTable devices, Terminal serial)
+    {
+        HotplugLog log = new(serial, devices);
+        int count = scan.Count;
+        for (int i = 0; i < count; i++)
+        {
+            PciBridge? bridge = scan.FindBridge(scan[i].Address);
+            if (bridge is not null && PciHotplugSlot.TryCreate(scan[i], bridge, scan, registry, devices, out PciHotplugSlot? slot))
+            {
+                slot!.Listener = log;
+                devices.Add(slot);
+                SystemInformation.WriteSlot(serial, slot);
+            }
         }
     }
 

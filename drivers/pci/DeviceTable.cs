@@ -22,9 +22,13 @@ public sealed class DeviceTable
         }
     }
 
+    /// <summary>How often a device came or went.</summary>
+    public ulong Changes { get; private set; }
+
     /// <summary>Enters a device.</summary>
     public void Add(Device device)
     {
+        Changes++;
         if (_count == _devices.Length)
         {
             Array.Resize(ref _devices, _count * 2);
@@ -43,7 +47,8 @@ public sealed class DeviceTable
                 {
                     _devices[j - 1] = _devices[j];
                 }
-                _count--;
+                _devices[--_count] = null!;
+                Changes++;
                 return true;
             }
         }

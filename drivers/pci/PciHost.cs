@@ -40,6 +40,14 @@ public abstract class PciHost
     public abstract void WriteConfig32(PciAddress function, ushort offset, uint value);
 
     /// <summary>
+    /// True on machines where no firmware numbered buses and assigned BARs: the scan does, with the room that <see cref="TryAssignMemory"/> gives.
+    /// </summary>
+    public virtual bool NeedsAssignment => false;
+
+    /// <summary>True for a bus that is not behind a bridge: bus 0, and the first bus of each further host bridge.</summary>
+    public virtual bool IsRootBus(int segment, byte bus) => bus == 0;
+
+    /// <summary>
     /// Finds room for a memory BAR of <paramref name="length"/> bytes, a power of two, that no firmware assigned: below 4 GiB, at a multiple
     /// of the length, given out once. False when the machine does not know of any, as where firmware assigns them all.
     /// </summary>

@@ -26,6 +26,12 @@ public static class PciRegisters
     public const ushort SecondaryBus = 0x19;
     /// <summary>A bridge: the last bus behind it.</summary>
     public const ushort SubordinateBus = 0x1A;
+    /// <summary>A bridge: bits 20 to 31 of the first address of its memory window, 16 bits.</summary>
+    public const ushort MemoryBase = 0x20;
+    /// <summary>A bridge: bits 20 to 31 of the last address of its memory window, 16 bits.</summary>
+    public const ushort MemoryLimit = 0x22;
+    /// <summary>A bridge: base and limit of the window for prefetchable memory, 32 bits.</summary>
+    public const ushort PrefetchableBase = 0x24;
     /// <summary>The subsystem's vendor, 16 bits.</summary>
     public const ushort SubsystemVendorId = 0x2C;
     /// <summary>The subsystem, 16 bits.</summary>

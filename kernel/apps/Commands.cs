@@ -50,6 +50,14 @@ public sealed class Commands
                 return true;
             case "selftest":
                 return await new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
+            case "hotplug":
+                uint times = 1;
+                if (words.Length > 1 && !uint.TryParse(words[1], out times))
+                {
+                    output.Write("hotplug takes how often\n");
+                    return false;
+                }
+                return await new HotplugCommand(_system, output).RunAsync(times);
             case "corelib":
                 Tests.Corelib.CorelibChecks.Run(line => output.Write(line).EndLine());
                 return true;
@@ -82,6 +90,7 @@ public sealed class Commands
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
         "selftest [NAME]                tests of the kernel on this machine\n" +
+        "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [JOB]                    measures the first disk\n" +
         "panic [null|stack|index|cast|code|execute|divide]\n                               what a panic looks like\n" +

@@ -123,6 +123,20 @@ public sealed class SystemInformation
         output.Write(" class ").WriteHex(kind, 4).Write(" ").Write(ClassName(kind)).EndLine();
     }
 
+    /// <summary>A line for a slot whose card may come and go.</summary>
+    internal static void WriteSlot(Terminal output, PciHotplugSlot slot)
+    {
+        output.Write("slot of ");
+        WriteAddress(output, slot.Address);
+        output.Write(": hot-plug").Write(slot.InterruptKind switch
+        {
+            InterruptKind.MsiX => ", MSI-X\n",
+            InterruptKind.Msi => ", MSI\n",
+            InterruptKind.Pin => ", interrupt pin\n",
+            _ => ", polled\n",
+        });
+    }
+
     /// <summary>Some lines for each device in service.</summary>
     public void WriteDevices(Terminal output)
     {

@@ -15,6 +15,8 @@ internal sealed unsafe class Acpi
     private const uint ConfigSpaces = 0x4746434D;
     private const uint FixedDescription = 0x50434146;
     private const uint ConfigBaseName = 0x4142435F; // _CBA
+    private const uint BaseBusName = 0x4E42425F; // _BBN
+    private const byte BytePrefix = 0x0A;
     private const uint FirstLinkName = 0x30495347; // GSI0
     private const uint InterruptDescriptor = 0x000689; // extended interrupt descriptor, of 6 bytes
     private const uint LinkLength = 96;
@@ -23,6 +25,7 @@ internal sealed unsafe class Acpi
     private readonly PageTables _pages;
     private readonly uint[] _overrides = new uint[16];
     private readonly ulong[] _ioApics = new ulong[MaxIoApics];
+    private readonly bool[] _rootBuses = new bool[256];
     private readonly uint[] _ioApicBases = new uint[MaxIoApics];
 
     private Acpi(PageTables pages)
@@ -83,6 +86,9 @@ internal sealed unsafe class Acpi
         firstInterrupt = _ioApicBases[index];
         return _ioApics[index];
     }
+
+    /// <summary>True for the first bus of a host bridge beside the one of bus 0.</summary>
+    internal bool IsRootBus(byte bus) => _rootBuses[bus];
 
     /// <summary>The global interrupt to which an interrupt line of the ISA bus is wired.</summary>
     internal uint GlobalInterrupt(byte line) => line < 16 ? _overrides[line] : line;
@@ -155,7 +161,7 @@ internal sealed unsafe class Acpi
                 description = table;
             }
         }
-        if (ConfigSpaceAddress == 0 && description is not null)
+        if (description is not null)
         {
             ReadDescription(description, *(uint*)(description + 4));
         }
@@ -200,10 +206,30 @@ internal sealed unsafe class Acpi
     {
         byte* table = length >= 148 ? (byte*)*(ulong*)(description + 140) : null;
         table = table is null && length >= 44 ? (byte*)*(uint*)(description + 40) : table;
-        if (IsTable(table))
+        if (!IsTable(table))
+        {
+            return;
+        }
+        if (ConfigSpaceAddress != 0)
+        {
+            ReadRootBuses(table, *(uint*)(table + 4));
+        }
+        else
         {
             ReadHostBridge(table);
             Devices.Read(table + HeaderLength, *(uint*)(table + 4) - HeaderLength);
+        }
+    }
+
+    /// <summary>Further host bridges name their first bus: a constant behind _BBN (ACPI 6.5.5).</summary>
+    private void ReadRootBuses(byte* table, uint length)
+    {
+        for (uint i = HeaderLength; i + 6 <= length; i++)
+        {
+            if (*(uint*)(table + i) == BaseBusName && table[i + 4] == BytePrefix)
+            {
+                _rootBuses[table[i + 5]] = true;
+            }
         }
     }
 

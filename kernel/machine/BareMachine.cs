@@ -163,6 +163,12 @@ internal sealed unsafe class BareMachine : PciHost
     }
 
     /// <inheritdoc/>
+    public override bool NeedsAssignment => Acpi.BarWindowStart != 0;
+
+    /// <inheritdoc/>
+    public override bool IsRootBus(int segment, byte bus) => bus == 0 || Acpi.IsRootBus(bus);
+
+    /// <inheritdoc/>
     public override bool TryAssignMemory(ulong length, out ulong address)
     {
         address = _nextBar + length - 1 & ~(length - 1);

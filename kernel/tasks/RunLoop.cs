@@ -28,25 +28,19 @@ public sealed class RunLoop
 
     private readonly Clock _clock;
     private readonly ByteSource?[] _sources = new ByteSource?[8];
-    private readonly BlockDevice?[] _disks = new BlockDevice?[64];
+    private BlockDevice?[] _disks = new BlockDevice?[8];
+    private ulong _changes = ulong.MaxValue;
     private Delay? _delays;
     private Delay? _freeDelays;
     private uint _steps;
     private int _sourceCount;
     private int _diskCount;
 
-    /// <summary>Makes the loop of a machine's devices, which are all there already.</summary>
+    /// <summary>Makes the loop of a machine's devices, which may come and go.</summary>
     public RunLoop(Clock clock, DeviceTable devices)
     {
         _clock = clock;
         Devices = devices;
-        for (int i = 0; i < devices.Count && _diskCount < _disks.Length; i++)
-        {
-            if (devices[i] is BlockDevice disk)
-            {
-                _disks[_diskCount++] = disk;
-            }
-        }
     }
 
     /// <summary>The devices.</summary>
@@ -94,6 +88,10 @@ public sealed class RunLoop
 
     private void Step()
     {
+        if (_changes != Devices.Changes)
+        {
+            ListDisks();
+        }
         for (int i = 0; i < _diskCount; i++)
         {
             _disks[i]!.Kick();
@@ -123,6 +121,23 @@ public sealed class RunLoop
                 Action waiting = source.Waiting;
                 source.Waiting = null;
                 waiting();
+            }
+        }
+    }
+
+    private void ListDisks()
+    {
+        _changes = Devices.Changes;
+        _diskCount = 0;
+        for (int i = 0; i < Devices.Count; i++)
+        {
+            if (Devices[i] is BlockDevice disk)
+            {
+                if (_diskCount == _disks.Length)
+                {
+                    Array.Resize(ref _disks, _diskCount * 2);
+                }
+                _disks[_diskCount++] = disk;
             }
         }
     }

@@ -191,6 +191,15 @@ public sealed class FakeMachine : PciHost, IDisposable
     public override void WriteConfig32(PciAddress function, ushort offset, uint value) => WriteConfig(function, offset, 4, value);
 
     /// <inheritdoc/>
+    public override bool NeedsAssignment => HasRoomForBars;
+
+    /// <inheritdoc/>
+    public override bool IsRootBus(int segment, byte bus) => bus == 0 || RootBuses.Contains(bus);
+
+    /// <summary>The first buses of further host bridges.</summary>
+    public HashSet<byte> RootBuses { get; } = [];
+
+    /// <inheritdoc/>
     public override bool TryAssignMemory(ulong length, out ulong address)
     {
         address = HasRoomForBars ? AssignMemory(length, high: false) : 0;

@@ -1,0 +1,76 @@
+// A bridge to another bus: its bus numbers, and the window of memory that it lets through (PCI-to-PCI bridge specification 3.2.5).
+namespace VirtioSharp.Drivers.Pci;
+
+/// <summary>
+/// What lies behind a bridge. Its bus numbers and its window are the firmware's; where no firmware set them, the scan does. There is one
+/// window, for all memory; ports are not let through.
+/// </summary>
+public sealed class PciBridge
+{
+    private const ulong WindowUnit = 1 << 20;
+    private const uint ClosedWindow = 0x0000_FFF0; // base above limit
+
+    private readonly PciHost _host;
+
+    internal PciBridge(PciHost host, PciAddress address, PciBridge? parent)
+    {
+        _host = host;
+        Address = address;
+        Parent = parent;
+        Secondary = host.ReadConfig8(address, PciRegisters.SecondaryBus);
+        Subordinate = host.ReadConfig8(address, PciRegisters.SubordinateBus);
+        ReadWindow();
+    }
+
+    /// <summary>Where the bridge is.</summary>
+    public PciAddress Address { get; }
+
+    /// <summary>The bridge in front of it; null on a root bus.</summary>
+    public PciBridge? Parent { get; }
+
+    /// <summary>The bus behind it; 0 when it was not numbered.</summary>
+    public byte Secondary { get; private set; }
+
+    /// <summary>The last bus behind it.</summary>
+    public byte Subordinate { get; private set; }
+
+    /// <summary>True when firmware or the scan has given it bus numbers.</summary>
+    public bool IsNumbered => Secondary != 0;
+
+    /// <summary>What is free of its window.</summary>
+    internal PciRoom Room { get; } = new();
+
+    /// <summary>Sets the bus numbers.</summary>
+    internal void Number(byte secondary, byte subordinate)
+    {
+        _host.WriteConfig8(Address, PciRegisters.PrimaryBus, Address.Bus);
+        _host.WriteConfig8(Address, PciRegisters.SecondaryBus, secondary);
+        _host.WriteConfig8(Address, PciRegisters.SubordinateBus, subordinate);
+        Secondary = secondary;
+        Subordinate = subordinate;
+    }
+
+    /// <summary>
+    /// Opens a window of <paramref name="length"/> bytes, a power of two from 1 MiB on, at a multiple of it below 4 GiB, and lets accesses
+    /// through in both directions.
+    /// </summary>
+    internal void Open(ulong start, ulong length)
+    {
+        _host.WriteConfig16(Address, PciRegisters.MemoryBase, (ushort)(start >> 16 & 0xFFF0));
+        _host.WriteConfig16(Address, PciRegisters.MemoryLimit, (ushort)(start + length - 1 >> 16 & 0xFFF0));
+        _host.WriteConfig32(Address, PciRegisters.PrefetchableBase, ClosedWindow);
+        ushort command = _host.ReadConfig16(Address, PciRegisters.Command);
+        _host.WriteConfig16(Address, PciRegisters.Command, (ushort)(command | PciRegisters.CommandMemory | PciRegisters.CommandBusMaster));
+        Room.Open(start, start + length);
+    }
+
+    private void ReadWindow()
+    {
+        ulong start = (ulong)(_host.ReadConfig16(Address, PciRegisters.MemoryBase) & 0xFFF0) << 16;
+        ulong end = ((ulong)(_host.ReadConfig16(Address, PciRegisters.MemoryLimit) & 0xFFF0) << 16) + WindowUnit;
+        if (IsNumbered && start != 0 && start < end)
+        {
+            Room.Open(start, end);
+        }
+    }
+}
