@@ -69,6 +69,10 @@ internal sealed class HotplugCommand
         {
             readers[i] = ReadAsync(disk, memory.Slice(i * disk.BlockSize, disk.BlockSize), i);
         }
+        for (int look = 0; _well == 0 && _running > 0 && look < MaxLooks; look++)
+        {
+            await _system.Loop.After(LookInterval);
+        }
         _output.Write("reading ").Write(disk.Name).EndLine();
         for (int look = 0; _running > 0 && look < MaxLooks; look++)
         {
