@@ -38,13 +38,19 @@ public sealed class HotplugTests
         run.Send($"hotplug {Cycles}\r");
         qmp.Execute("blockdev-add", new Dictionary<string, object>
         {
-            ["driver"] = "file", ["node-name"] = "medium", ["filename"] = image, ["read-only"] = true,
+            ["driver"] = "file",
+            ["node-name"] = "medium",
+            ["filename"] = image,
+            ["read-only"] = true,
         });
         for (int i = 0; i < Cycles; i++)
         {
             qmp.Execute("device_add", new Dictionary<string, object>
             {
-                ["driver"] = "virtio-blk-pci", ["id"] = $"d{i}", ["drive"] = "medium", ["bus"] = "rp",
+                ["driver"] = "virtio-blk-pci",
+                ["id"] = $"d{i}",
+                ["drive"] = "medium",
+                ["bus"] = "rp",
             });
             run.WaitFor($"reading disk{i}");
             qmp.Execute("device_del", new Dictionary<string, object> { ["id"] = $"d{i}" });
