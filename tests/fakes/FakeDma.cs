@@ -41,6 +41,9 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>Devices are asked whether they may still use memory that is being freed (address, length).</summary>
     public List<Func<ulong, uint, bool>> Users { get; } = [];
 
+    /// <summary>Called when something was lent: a device may look at any moment.</summary>
+    public Action? AfterShare { get; set; }
+
     /// <summary>Lets the <paramref name="count"/>-th allocation from now on fail, counted from 1; 0 for none.</summary>
     public void FailAllocation(int count) => _failIn = count;
 
@@ -109,6 +112,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
             }
             here.Add(added);
         }
+        AfterShare?.Invoke();
     }
 
     /// <inheritdoc/>

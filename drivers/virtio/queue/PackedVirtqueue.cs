@@ -88,7 +88,8 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         ushort flags;
         if (table)
         {
-            DmaBuffer entries = FillTable(head, readable, writable, (uint)PackedLayout.DescriptorWrite << 16, 0, out total);
+            DmaBuffer entries = FillTable(head, readable, writable, (uint)PackedLayout.DescriptorWrite << 16, 0, out uint inTable);
+            total = inTable;
             FillFirst(first, entries, head);
             flags = PackedLayout.DescriptorIndirect;
         }

@@ -99,7 +99,8 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         if (table)
         {
             const uint tableNext = SplitLayout.DescriptorNext;
-            DmaBuffer entries = FillTable(head, readable, writable, SplitLayout.DescriptorWrite, tableNext, out total);
+            DmaBuffer entries = FillTable(head, readable, writable, SplitLayout.DescriptorWrite, tableNext, out uint inTable);
+            total = inTable;
             next = FillDescriptor(head, entries, SplitLayout.DescriptorIndirect);
         }
         else

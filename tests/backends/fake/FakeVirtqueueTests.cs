@@ -45,6 +45,9 @@ public sealed class FakeVirtqueueBackend : VirtqueueBackend
     /// <inheritdoc/>
     public override DmaSpace Dma => _machine.Dma;
 
+    /// <summary>The memory, which notes who may do what.</summary>
+    public FakeDma FakeDma => _machine.FakeDma;
+
     /// <inheritdoc/>
     public override int Notifications => Peer.Notifications;
 
@@ -255,6 +258,37 @@ public sealed class PackedVirtqueueTests
         backend.Dma.Free(memory);
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(VirtioFeature.IndirectDescriptors)]
+    [Trait("Requirement", "PACKED-SG-6")]
+    [Trait("Requirement", "PACKED-PUBLISH-1")]
+    public void Nothing_of_a_buffer_is_visible_before_all_of_it_is_written_and_lent(ulong features)
+    {
+        using FakeVirtqueueBackend backend = new(7, VirtioFeature.RingPacked | features);
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        int looks = 0;
+        backend.FakeDma.AfterShare = () =>
+        {
+            looks++;
+            Assert.False(backend.Peer.Ring.HasAvailable, "the device could take a buffer of which a part is not lent");
+        };
+        for (int i = 0; i < 20; i++)
+        {
+            // With indirect descriptors the second one goes into a table.
+            Assert.True(backend.Queue.TryAdd([memory.Slice(0, 8), memory.Slice(8, 8)], [memory.Slice(16, 8), memory.Slice(24, 8)], 0));
+            FakeChain first = backend.Peer.Take()!;
+            Assert.True(backend.Queue.TryAdd([memory.Slice(32, 8)], [memory.Slice(40, 8), memory.Slice(48, 8)], 1));
+            FakeChain second = backend.Peer.Take()!;
+            backend.DeviceUses(second, 0);
+            backend.DeviceUses(first, 0);
+            Assert.True(backend.Queue.TryTakeUsed(out _, out _) && backend.Queue.TryTakeUsed(out _, out _));
+        }
+        Assert.Equal(20 * 7, looks);
+        backend.Reset();
+        backend.Dma.Free(memory);
+    }
+
     [Fact]
     [Trait("Requirement", "PACKED-INDIRECT-1")]
     [Trait("Requirement", "PACKED-INDIRECT-2")]
@@ -308,6 +342,27 @@ public sealed class SplitVirtqueueLieTests
         Assert.False(backend.Queue.TryTakeUsed(out _, out _));
         Assert.True(backend.Queue.IsBroken);
         Assert.Equal(2, backend.Queue.InFlight);
+        backend.Reset();
+        while (backend.Queue.TryDetach(out _))
+        {
+        }
+        backend.Dma.Free(memory);
+    }
+
+    [Fact]
+    public void A_used_index_beyond_what_was_made_available_breaks_the_queue_though_more_was_added()
+    {
+        using FakeVirtqueueBackend backend = new(16, VirtioFeature.EventIndex);
+        Assert.True(backend.Dma.TryAllocate(64, 16, out DmaBuffer memory));
+        Assert.True(backend.Queue.TryAdd([memory.Slice(0, 8)], default, 0));
+        backend.Queue.Kick();
+        Assert.Single(backend.DeviceTakes());
+        Assert.True(backend.Queue.TryAdd([memory.Slice(8, 8)], default, 1));
+        backend.Peer.Split.WriteUsedElement(0, 0, 0);
+        backend.Peer.Split.WriteUsedElement(1, 1, 0);
+        backend.Peer.Split.WriteUsedIndex(2);
+        Assert.False(backend.Queue.TryTakeUsed(out _, out _));
+        Assert.True(backend.Queue.IsBroken);
         backend.Reset();
         while (backend.Queue.TryDetach(out _))
         {
