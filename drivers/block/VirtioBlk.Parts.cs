@@ -160,7 +160,8 @@ public sealed unsafe partial class VirtioBlk
         byte status = Volatile.Read(ref *slot.Status.Pointer);
         if (status == VirtioBlkFormat.StatusOk)
         {
-            return written > slot.ReadLength || slot.ReadLength == 0 ? IoStatus.Ok : IoStatus.DeviceError;
+            // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
+            return written > slot.ReadLength || slot.ReadLength == 0 || _ignoresLengths ? IoStatus.Ok : IoStatus.DeviceError;
         }
         return status == VirtioBlkFormat.StatusUnsupported ? IoStatus.Unsupported : IoStatus.DeviceError;
     }

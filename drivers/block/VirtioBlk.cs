@@ -26,6 +26,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     private readonly DmaBuffer[] _segments;
     private readonly DmaBuffer[] _outer = new DmaBuffer[1];
     private readonly int _maxSegments;
+    private readonly bool _ignoresLengths;
     private int _freeCount;
     private BlockRequest? _firstWaiting;
     private BlockRequest? _lastWaiting;
@@ -51,6 +52,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         _virtio = virtio;
         _queue = queue;
         _limits = limits;
+        _ignoresLengths = virtio.Transport.IsLegacy;
         _memory = memory;
         _slots = new Slot[queue.Size];
         _freeSlots = new ushort[queue.Size];

@@ -74,7 +74,7 @@ public sealed partial class VirtioDevice
         if (Transport.IsLegacy)
         {
             required &= ~VirtioFeature.Version1;
-            supported &= LegacyFeatures;
+            supported = supported & LegacyFeatures | VirtioFeature.AnyLayout;
         }
         else
         {

@@ -26,6 +26,9 @@ public static class DeviceStatus
 /// <summary>Features that mean the same for every device type (virtio 6).</summary>
 public static class VirtioFeature
 {
+    /// <summary>VIRTIO_F_ANY_LAYOUT: a legacy device takes buffers cut in any way (6.3); always accepted there, and made no use of.</summary>
+    public const ulong AnyLayout = 1ul << 27;
+
     /// <summary>VIRTIO_F_INDIRECT_DESC: descriptors may point to tables of descriptors (2.7.5.3).</summary>
     public const ulong IndirectDescriptors = 1ul << 28;
 

@@ -116,9 +116,10 @@ public sealed class FakeMachine : PciHost, IDisposable
         _functions.Add(address, function);
         _order.Add(function);
         function.OnPlugged(this, address);
-        if (function is FakeVirtioPciDevice virtio)
+        FakeVirtioDevice? virtio = (function as FakeVirtioPciDevice)?.Device ?? (function as FakeLegacyPciDevice)?.Device;
+        if (virtio is not null)
         {
-            FakeDma.Users.Add((start, length) => function.IsPresent && virtio.Device.Queues.Any(queue => queue.UsesMemory(start, length)));
+            FakeDma.Users.Add((start, length) => function.IsPresent && virtio.Queues.Any(queue => queue.UsesMemory(start, length)));
         }
         return function;
     }

@@ -40,7 +40,8 @@ public sealed class CombinationTests
         Assert.DoesNotContain("FAIL", result.Serial);
         // QEMU's virtio-mmio offers 1024 descriptors whatever the device has.
         Story(result, "disk0: virtio-blk", combination, wantedVectors: 2, combination.IsMmio ? "0:1024" : $"0:{combination.QueueSize}");
-        Story(result, "console0: virtio-console", combination, wantedVectors: 3, "0:64 1:64");
+        // A legacy device alone says how large its queues are.
+        Story(result, "console0: virtio-console", combination, wantedVectors: 3, combination.TransportName == "legacy PCI" ? "0:128 1:128" : "0:64 1:64");
         Assert.Equal(combination.TransportName == "modern PCI", result.Lines.Contains("PASS disk-queue-reset"));
     }
 

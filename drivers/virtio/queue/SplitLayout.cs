@@ -28,6 +28,7 @@ internal static class SplitLayout
     internal static uint UsedOffset(uint size, uint alignment) =>
         (AvailableOffset(size) + AvailableHeader + 2 * size + 2 + alignment - 1) & ~(alignment - 1);
 
-    /// <summary>The whole block in bytes.</summary>
-    internal static uint TotalLength(uint size, uint alignment) => UsedOffset(size, alignment) + UsedHeader + UsedElementLength * size + 2;
+    /// <summary>The whole block in bytes, padded to the alignment as 2.7.2 has it.</summary>
+    internal static uint TotalLength(uint size, uint alignment) =>
+        (UsedOffset(size, alignment) + UsedHeader + UsedElementLength * size + 2 + alignment - 1) & ~(alignment - 1);
 }

@@ -61,6 +61,9 @@ public sealed class ModernPciTransport : VirtioTransport
     /// <inheritdoc/>
     public override bool IsPresent => _function.ReadConfig16(PciRegisters.VendorId) != PciRegisters.NoVendor;
 
+    /// <summary>True when the features that were read last have VERSION_1; a device without it is a legacy one (virtio 2.2.3).</summary>
+    internal bool OffersVersion1 { get; private set; } = true;
+
     /// <summary>The function behind the transport.</summary>
     public PciFunction Function => _function;
 
@@ -75,8 +78,7 @@ public sealed class ModernPciTransport : VirtioTransport
             return ProbeResult.Failed("the function does not let itself be enabled", command);
         }
         VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
-        string missing = !found.HasAny && IsTransitional(function) ? "a device with the legacy interface only, which is not supported yet"
-            : !found.Common.IsValid ? "no usable capability for the common configuration"
+        string missing = !found.Common.IsValid ? "no usable capability for the common configuration"
             : !found.Notify.IsValid && found.BadMultiplier != 0 ? "a notify_off_multiplier that is no even power of two"
             : !found.Notify.IsValid ? "no usable capability for notifications"
             : !found.Isr.IsValid ? "no usable capability for the interrupt status"
@@ -102,7 +104,9 @@ public sealed class ModernPciTransport : VirtioTransport
         _common.Write32(VirtioPciRegisters.DeviceFeatureSelect, 0);
         ulong low = _common.Read32(VirtioPciRegisters.DeviceFeature);
         _common.Write32(VirtioPciRegisters.DeviceFeatureSelect, 1);
-        return low | (ulong)_common.Read32(VirtioPciRegisters.DeviceFeature) << 32;
+        ulong features = low | (ulong)_common.Read32(VirtioPciRegisters.DeviceFeature) << 32;
+        OffersVersion1 = (features & VirtioFeature.Version1) != 0;
+        return features;
     }
 
     /// <inheritdoc/>
@@ -236,8 +240,6 @@ public sealed class ModernPciTransport : VirtioTransport
 
     /// <inheritdoc/>
     public override void Disable() => _function.Disable();
-
-    private static bool IsTransitional(PciFunction function) => function.ReadConfig16(PciRegisters.DeviceId) < VirtioPciRegisters.FirstModernId;
 
     private void Select(ushort queue) => _common.Write16(VirtioPciRegisters.QueueSelect, queue);
 

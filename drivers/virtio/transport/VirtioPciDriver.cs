@@ -27,18 +27,41 @@ public sealed class VirtioPciDriver : PciDriver
         {
             return ProbeResult.NotMine;
         }
-        ProbeResult result = ModernPciTransport.TryCreate(function, type, out ModernPciTransport? transport);
-        if (!result.IsBound)
+        ProbeResult result = ProbeModern(function, type, driver, out Device? device, out bool mayBeLegacy);
+        if (!result.IsBound && mayBeLegacy && IsTransitional(function))
         {
-            return result;
+            result = ProbeLegacy(function, type, driver, out device);
         }
-        result = driver.Probe(transport!, out Device? device);
         if (result.IsBound)
         {
             devices.Add(device!);
         }
         return result;
     }
+
+    /// <summary>The modern interface; where it can't be used, or the device is too old for it, a transitional one has another (4.1.5.1.1.2).</summary>
+    private static ProbeResult ProbeModern(PciFunction function, ushort type, VirtioDriver driver, out Device? device, out bool mayBeLegacy)
+    {
+        device = null;
+        mayBeLegacy = true;
+        ProbeResult result = ModernPciTransport.TryCreate(function, type, out ModernPciTransport? transport);
+        if (!result.IsBound)
+        {
+            return result;
+        }
+        result = driver.Probe(transport!, out device);
+        mayBeLegacy = !transport!.OffersVersion1;
+        return result;
+    }
+
+    private static ProbeResult ProbeLegacy(PciFunction function, ushort type, VirtioDriver driver, out Device? device)
+    {
+        device = null;
+        ProbeResult result = LegacyPciTransport.TryCreate(function, type, out LegacyPciTransport? transport);
+        return result.IsBound ? driver.Probe(transport!, out device) : result;
+    }
+
+    private static bool IsTransitional(PciFunction function) => function.ReadConfig16(PciRegisters.DeviceId) < VirtioPciRegisters.FirstModernId;
 
     /// <summary>
     /// The device type: the id less 0x1040 for a modern device, the subsystem id for a transitional one (4.1.2.3); 0 for anything else.

@@ -1,0 +1,225 @@
+// virtio over PCI from before 1.0: one block of registers in BAR 0 (virtio 4.1.4.10).
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Virtio.Transport;
+
+/// <summary>
+/// The legacy interface: 32 features, queues of the size that the device says, given by the page number of one block of memory, and a device
+/// configuration that lies 4 bytes farther on while MSI-X is on.
+/// </summary>
+public sealed class LegacyPciTransport : VirtioTransport
+{
+    private const int Bar = 0;
+    private const uint PageSize = 4096;
+    private const uint MaxLength = 4096;
+
+    private const ulong DeviceFeatures = 0;
+    private const ulong DriverFeatures = 4;
+    private const ulong QueuePageNumber = 8;
+    private const ulong QueueSize = 12;
+    private const ulong QueueSelect = 14;
+    private const ulong QueueNotify = 16;
+    private const ulong Status = 18;
+    private const ulong InterruptStatus = 19;
+    private const ulong ConfigVector = 20;
+    private const ulong QueueVector = 22;
+    private const uint ConfigWithoutVectors = 20;
+    private const uint ConfigWithVectors = 24;
+
+    private readonly PciFunction _function;
+    private readonly IoWindow _registers;
+    private bool _hasVectors;
+
+    private LegacyPciTransport(PciFunction function, ushort type, in IoWindow registers)
+    {
+        _function = function;
+        _registers = registers;
+        DeviceType = type;
+        NoteLayout();
+    }
+
+    /// <inheritdoc/>
+    public override string Name => "legacy PCI";
+
+    /// <inheritdoc/>
+    public override ushort DeviceType { get; }
+
+    /// <inheritdoc/>
+    public override bool IsLegacy => true;
+
+    /// <inheritdoc/>
+    public override ulong SupportedFeatures => uint.MaxValue;
+
+    /// <inheritdoc/>
+    public override bool CanChooseQueueSize => false;
+
+    /// <inheritdoc/>
+    public override uint RingAlignment => PageSize;
+
+    /// <inheritdoc/>
+    public override DmaSpace Dma => _function.Dma;
+
+    /// <inheritdoc/>
+    public override Clock Clock => _function.Clock;
+
+    /// <inheritdoc/>
+    public override uint ConfigLength => (uint)_registers.Length - ConfigStart;
+
+    /// <inheritdoc/>
+    public override bool IsPresent => _function.ReadConfig16(PciRegisters.VendorId) != PciRegisters.NoVendor;
+
+    private uint ConfigStart => _hasVectors ? ConfigWithVectors : ConfigWithoutVectors;
+
+    /// <summary>Finds the registers; failed with a reason when BAR 0 does not hold them.</summary>
+    public static ProbeResult TryCreate(PciFunction function, ushort type, out LegacyPciTransport? transport)
+    {
+        transport = null;
+        if (!function.TryEnable())
+        {
+            ushort command = function.ReadConfig16(PciRegisters.Command);
+            function.Disable();
+            return ProbeResult.Failed("the function does not let itself be enabled", command);
+        }
+        if (!function.TryMapBar(Bar, out IoRegion? region) || region!.Length < ConfigWithVectors ||
+            !IoWindow.TryCreate(region, 0, Math.Min(region.Length, MaxLength), out IoWindow registers))
+        {
+            function.Disable();
+            return ProbeResult.Failed("BAR 0 does not hold the registers of the legacy interface", 0);
+        }
+        transport = new LegacyPciTransport(function, type, registers);
+        return ProbeResult.Bound;
+    }
+
+    /// <inheritdoc/>
+    public override byte ReadStatus() => _registers.Read8(Status);
+
+    /// <inheritdoc/>
+    public override void WriteStatus(byte status) => _registers.Write8(Status, status);
+
+    /// <inheritdoc/>
+    public override ulong ReadDeviceFeatures() => _registers.Read32(DeviceFeatures);
+
+    /// <inheritdoc/>
+    public override void WriteDriverFeatures(ulong features) => _registers.Write32(DriverFeatures, (uint)features);
+
+    /// <summary>There is none: 0.</summary>
+    public override byte ReadConfigGeneration() => 0;
+
+    /// <inheritdoc/>
+    public override byte ReadConfig8(ushort offset) => _registers.Read8(ConfigStart + offset);
+
+    /// <inheritdoc/>
+    public override ushort ReadConfig16(ushort offset) => _registers.Read16(ConfigStart + offset);
+
+    /// <inheritdoc/>
+    public override uint ReadConfig32(ushort offset) => _registers.Read32(ConfigStart + offset);
+
+    /// <inheritdoc/>
+    public override void WriteConfig8(ushort offset, byte value) => _registers.Write8(ConfigStart + offset, value);
+
+    /// <inheritdoc/>
+    public override void WriteConfig16(ushort offset, ushort value) => _registers.Write16(ConfigStart + offset, value);
+
+    /// <inheritdoc/>
+    public override void WriteConfig32(ushort offset, uint value) => _registers.Write32(ConfigStart + offset, value);
+
+    /// <summary>The interface does not say how many queues there are: one without a size does not exist.</summary>
+    public override ushort ReadQueueCount()
+    {
+        ushort count = 0;
+        while (count < ushort.MaxValue && ReadMaxQueueSize(count) != 0)
+        {
+            count++;
+        }
+        return count;
+    }
+
+    /// <inheritdoc/>
+    public override ushort ReadMaxQueueSize(ushort queue)
+    {
+        Select(queue);
+        return _registers.Read16(QueueSize);
+    }
+
+    /// <inheritdoc/>
+    public override bool IsQueueEnabled(ushort queue)
+    {
+        Select(queue);
+        return _registers.Read32(QueuePageNumber) != 0;
+    }
+
+    /// <summary>Gives the page number of the ring; false for a ring beyond what 32 bits of it can say.</summary>
+    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
+    {
+        ulong page = addresses.DescriptorArea / PageSize;
+        if (addresses.DescriptorArea % PageSize != 0 || addresses.DeviceArea % PageSize != 0 || page is 0 or > uint.MaxValue)
+        {
+            return false;
+        }
+        Select(queue);
+        if (_registers.Read16(QueueSize) != size)
+        {
+            return false;
+        }
+        _registers.Write32(QueuePageNumber, (uint)page);
+        return _registers.Read32(QueuePageNumber) == page;
+    }
+
+    /// <inheritdoc/>
+    public override bool TrySetQueueVector(ushort queue, ushort vector)
+    {
+        if (!_hasVectors)
+        {
+            return vector == NoVector;
+        }
+        Select(queue);
+        _registers.Write16(QueueVector, vector);
+        return vector == NoVector || _registers.Read16(QueueVector) == vector;
+    }
+
+    /// <inheritdoc/>
+    public override bool TrySetConfigVector(ushort vector)
+    {
+        if (!_hasVectors)
+        {
+            return false;
+        }
+        _registers.Write16(ConfigVector, vector);
+        return _registers.Read16(ConfigVector) == vector;
+    }
+
+    /// <inheritdoc/>
+    public override void Notify(ushort queue) => _registers.Write16(QueueNotify, queue);
+
+    /// <inheritdoc/>
+    public override byte ReadInterruptStatus() => _registers.Read8(InterruptStatus);
+
+    /// <inheritdoc/>
+    public override ushort PrepareInterrupts(ushort wanted, out InterruptKind kind)
+    {
+        ushort granted = _function.PrepareInterrupts(wanted, out kind);
+        NoteLayout();
+        return granted;
+    }
+
+    /// <inheritdoc/>
+    public override bool TryAttachInterrupt(ushort vector, InterruptHandler handler) => _function.TryAttachInterrupt(vector, handler);
+
+    /// <inheritdoc/>
+    public override void ReleaseInterrupts()
+    {
+        _function.ReleaseInterrupts();
+        NoteLayout();
+    }
+
+    /// <inheritdoc/>
+    public override void Disable() => _function.Disable();
+
+    private void Select(ushort queue) => _registers.Write16(QueueSelect, queue);
+
+    /// <summary>Asks the function itself whether MSI-X is on, which moves the configuration; firmware may have left it so.</summary>
+    private void NoteLayout() =>
+        _hasVectors = PciCapabilities.TryFind(_function, PciRegisters.CapabilityMsix, out byte capability) &&
+            (_function.ReadConfig16((ushort)(capability + 2)) & PciRegisters.MsixEnable) != 0;
+}
