@@ -10,7 +10,7 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test check format size bench clean
+.PHONY: help setup kernel managed run debug test host-test check format model size bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -60,7 +60,10 @@ format: setup ## checks the layout of the sources
 	@for folder in drivers kernel tests; do dotnet format whitespace --folder --verify-no-changes $$folder || exit 1; done
 	@echo "format: as it should be"
 
-check: format kernel ## what CI runs: format, both compilers, symbols, layering and all tests
+model: setup ## searches the models of the virtqueues' two races, and their mutants, which have to fail
+	@tools/run-model
+
+check: format kernel model ## what CI runs: format, both compilers, symbols, layering, models and all tests
 	@$(DOTNET_BUILD) drivers/VirtioSharp.Drivers.csproj
 	@tools/check-symbols $(OBJ)/kernel.o
 	@$(MAKE) --no-print-directory test
