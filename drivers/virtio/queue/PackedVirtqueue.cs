@@ -72,51 +72,55 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         {
             return false;
         }
-        bool table = UsesTable(count);
-        int descriptors = table ? 1 : count;
-        if (descriptors > _free)
+        if (UsesTable(count))
+        {
+            return TryAddTable(readable, writable, token);
+        }
+        if (count > _free)
         {
             return false;
         }
         ushort head = _firstFree;
-        ref Slot slot = ref SlotAt(head);
-        RingDescriptor* first = _descriptors + _next;
-        ushort state = _nextState;
         ushort last = head;
-        ushort next = slot.Next;
+        ushort next = head;
         uint total = 0;
-        ushort flags;
-        if (table)
+        uint at = _next;
+        uint state = _nextState;
+        RingDescriptor* first = _descriptors + at;
+        RingDescriptor* target = first;
+        uint firstFlags = state | (count > 1 ? PackedLayout.DescriptorNext : 0u) | (readable.Length == 0 ? PackedLayout.DescriptorWrite : 0u);
+        // The first descriptor makes the whole buffer valid (2.8.6): it keeps the state of the round before until all is ready.
+        uint rest = Hidden(state, head);
+        uint lastRest = rest;
+        for (int i = 0; i < readable.Length; i++)
         {
-            DmaBuffer entries = FillTable(head, readable, writable, (uint)PackedLayout.DescriptorWrite << 16, 0, out uint inTable);
-            total = inTable;
-            FillFirst(first, entries, head);
-            flags = PackedLayout.DescriptorIndirect;
+            last = next;
+            next = SlotAt(last).Next;
+            target = _descriptors + at;
+            lastRest = rest;
+            Fill(target, PieceAt(readable, i), lastRest);
+            Step(ref at, ref state);
+            rest = (state | PackedLayout.DescriptorNext) << 16 | head;
         }
-        else
+        for (int i = 0; i < writable.Length; i++)
         {
-            // The first descriptor gets all but its flags: it is what makes the others valid (2.8.6).
-            bool write = readable.Length == 0;
-            ref readonly DmaBuffer piece = ref write ? ref writable[0] : ref readable[0];
-            total = write ? piece.Length : 0;
-            FillFirst(first, piece, head);
-            flags = FlagsOf(write, count > 1);
-            for (int i = 1; i < readable.Length; i++)
-            {
-                last = next;
-                next = FillNext(readable[i], last, head, FlagsOf(write: false, i + 1 < count));
-            }
-            for (int i = write ? 1 : 0; i < writable.Length; i++)
-            {
-                last = next;
-                total += writable[i].Length;
-                next = FillNext(writable[i], last, head, FlagsOf(write: true, i + 1 < writable.Length));
-            }
+            ref readonly DmaBuffer piece = ref PieceAt(writable, i);
+            last = next;
+            next = SlotAt(last).Next;
+            total += piece.Length;
+            target = _descriptors + at;
+            lastRest = rest | (uint)PackedLayout.DescriptorWrite << 16;
+            Fill(target, piece, lastRest);
+            Step(ref at, ref state);
+            rest = (state | PackedLayout.DescriptorNext) << 16 | head;
         }
-        Step();
-        Note(head, ref slot, last, next, descriptors, total, token, readable, writable);
-        _untold += (uint)descriptors;
-        Barriers.PublishDescriptor((ushort*)((byte*)first + PackedLayout.FlagsOffset), (ushort)(flags | state));
+        _next = (ushort)at;
+        _nextState = (ushort)state;
+        // The last one is followed by none.
+        target->Rest = lastRest & ~((uint)PackedLayout.DescriptorNext << 16);
+        Note(head, last, next, count, total, token, readable, writable);
+        _untold += (uint)count;
+        Barriers.PublishDescriptor((ushort*)((byte*)first + PackedLayout.FlagsOffset), (ushort)firstFlags);
         return true;
     }
 
@@ -164,7 +168,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         }
         if (_inOrder)
         {
-            BeginBatch(id, length);
+            TryBeginBatch(id, length, _inFlight);
             return TakeInOrder(out token, out written);
         }
         token = slot.Token;
@@ -214,38 +218,44 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
 
     private protected override void EndRing() => _usedState = Nothing;
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static ushort FlagsOf(bool write, bool more) =>
-        (ushort)((write ? PackedLayout.DescriptorWrite : 0) | (more ? PackedLayout.DescriptorNext : 0));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FillFirst(RingDescriptor* first, in DmaBuffer piece, ushort id)
+    /// <summary>Adds a buffer by an indirect table, which takes one descriptor.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryAddTable(ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, ushort token)
     {
-        first->Address = piece.DeviceAddress;
-        first->Length = piece.Length;
-        *(ushort*)((byte*)first + PackedLayout.IdOffset) = id;
+        if (_free == 0)
+        {
+            return false;
+        }
+        ushort head = _firstFree;
+        uint at = _next;
+        uint state = _nextState;
+        RingDescriptor* target = _descriptors + at;
+        uint flags = state | PackedLayout.DescriptorIndirect;
+        target->Address = FillTable(head, readable, writable, (uint)PackedLayout.DescriptorWrite << 16, 0, out uint total);
+        target->Length = (uint)(readable.Length + writable.Length) * PackedLayout.DescriptorLength;
+        target->Rest = Hidden(state, head);
+        Step(ref at, ref state);
+        _next = (ushort)at;
+        _nextState = (ushort)state;
+        Note(head, head, SlotAt(head).Next, 1, total, token, readable, writable);
+        _untold++;
+        Barriers.PublishDescriptor((ushort*)((byte*)target + PackedLayout.FlagsOffset), (ushort)flags);
+        return true;
     }
 
-    /// <summary>Writes one of the further descriptors of a buffer, whole, and answers with the next free slot.</summary>
+    /// <summary>Id and flags of a first descriptor before it is published: a state that is neither available nor used in this round.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ushort FillNext(in DmaBuffer piece, ushort slot, ushort id, ushort flags)
-    {
-        Step();
-        RingDescriptor* target = _descriptors + _next;
-        target->Address = piece.DeviceAddress;
-        target->Length = piece.Length;
-        target->Rest = id | (uint)(flags | _nextState) << 16;
-        return SlotAt(slot).Next;
-    }
+    private static uint Hidden(uint state, ushort id) =>
+        id | ((state & PackedLayout.DescriptorAvailable) != 0 ? 0 : (uint)PackedLayout.DescriptorState << 16);
 
     /// <summary>Goes on to the next descriptor; behind the last one the wrap counter changes (2.8.1).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Step()
+    private void Step(ref uint at, ref uint state)
     {
-        if (++_next == _size)
+        if (++at == _size)
         {
-            _next = 0;
-            _nextState ^= PackedLayout.DescriptorState;
+            at = 0;
+            state ^= PackedLayout.DescriptorState;
         }
     }
 

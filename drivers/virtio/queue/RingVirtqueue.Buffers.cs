@@ -32,9 +32,6 @@ public abstract unsafe partial class RingVirtqueue
         internal ushort Descriptors;
         internal ushort Pieces;
         internal ushort ReadablePieces;
-
-        /// <summary>How many buffers were added before it, modulo 65536: split with IN_ORDER.</summary>
-        internal ushort Order;
         internal bool InFlight;
         internal uint Writable;
     }
@@ -50,48 +47,71 @@ public abstract unsafe partial class RingVirtqueue
     private protected bool UsesTable(int count) => _indirect && count > 1 && count <= TablePieces && _free - count < _size / 4;
 
     /// <summary>
-    /// Writes the indirect table that belongs to a slot. <paramref name="writeFlag"/> goes into the last word of writable entries,
-    /// <paramref name="nextFlag"/> with the number of the next entry into that of all but the last; 0 where entries are not linked.
+    /// Writes the indirect table that belongs to a slot and answers with its address. <paramref name="writeFlag"/> goes into the last word of
+    /// writable entries, <paramref name="nextFlag"/> with the number of the next entry into that of all but the last; 0 where they are not linked.
     /// </summary>
-    private protected DmaBuffer FillTable(
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected ulong FillTable(
         ushort number, ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, uint writeFlag, uint nextFlag, out uint total)
     {
-        int count = readable.Length + writable.Length;
-        DmaBuffer memory = _tables.Slice(number * TableLength, (uint)count * 16);
-        RingDescriptor* table = (RingDescriptor*)memory.Pointer;
-        total = 0;
-        for (int i = 0; i < count; i++)
+        uint offset = number * TableLength;
+        RingDescriptor* entry = (RingDescriptor*)(_tables.Pointer + offset);
+        uint rest = nextFlag == 0 ? 0 : nextFlag | 1 << 16;
+        uint step = nextFlag == 0 ? 0u : 1 << 16;
+        for (int i = 0; i < readable.Length; i++)
         {
-            bool write = i >= readable.Length;
-            ref readonly DmaBuffer piece = ref write ? ref writable[i - readable.Length] : ref readable[i];
-            total += write ? piece.Length : 0;
-            table[i].Address = piece.DeviceAddress;
-            table[i].Length = piece.Length;
-            table[i].Rest = (write ? writeFlag : 0) | (nextFlag != 0 && i + 1 < count ? nextFlag | (uint)(i + 1) << 16 : 0);
+            Fill(entry++, PieceAt(readable, i), rest);
+            rest += step;
         }
-        return memory;
+        rest |= writeFlag;
+        uint sum = 0;
+        for (int i = 0; i < writable.Length; i++)
+        {
+            ref readonly DmaBuffer piece = ref PieceAt(writable, i);
+            sum += piece.Length;
+            Fill(entry++, piece, rest);
+            rest += step;
+        }
+        (entry - 1)->Rest = writable.Length != 0 ? writeFlag : 0;
+        total = sum;
+        return _tables.DeviceAddress + offset;
+    }
+
+    /// <summary>One of the pieces, in a loop that ends with them: without a second look at their number.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected static ref readonly DmaBuffer PieceAt(ReadOnlySpan<DmaBuffer> pieces, int index) =>
+        ref Unsafe.Add(ref MemoryMarshal.GetReference(pieces), index);
+
+    /// <summary>Writes a whole descriptor that the device does not look at yet.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected static void Fill(RingDescriptor* target, in DmaBuffer piece, uint rest)
+    {
+        target->Address = piece.DeviceAddress;
+        target->Length = piece.Length;
+        target->Rest = rest;
     }
 
     /// <summary>Notes a buffer whose descriptors are written but not published, and lends its pieces; <paramref name="next"/> is free then.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private protected void Note(
-        ushort head, ref Slot slot, ushort last, ushort next, int descriptors, uint total, ushort token,
+        ushort head, ushort last, ushort next, int descriptors, uint total, ushort token,
         ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable)
     {
+        ref Slot slot = ref SlotAt(head);
         slot.Last = last;
         slot.Token = token;
         slot.Descriptors = (ushort)descriptors;
         slot.Pieces = (ushort)(readable.Length + writable.Length);
         slot.ReadablePieces = (ushort)readable.Length;
-        slot.Writable = total;
         slot.InFlight = true;
-        if (_sharing)
-        {
-            SharePieces(head, readable, writable, descriptors != slot.Pieces);
-        }
+        slot.Writable = total;
         _firstFree = next;
         _free -= descriptors;
         _inFlight++;
+        if (_sharing)
+        {
+            SharePieces(head, readable, writable);
+        }
     }
 
     /// <summary>A buffer came back: its slots are linked into the free list, which they are not with IN_ORDER.</summary>
@@ -128,11 +148,24 @@ public abstract unsafe partial class RingVirtqueue
         return length;
     }
 
-    /// <summary>With IN_ORDER one used entry stands for all buffers up to the one it names (virtio 2.7.9, 2.8.8).</summary>
-    private protected void BeginBatch(ushort last, uint length)
+    /// <summary>
+    /// With IN_ORDER one used entry stands for all buffers up to the one it names (virtio 2.7.9, 2.8.8), which is in flight. False when
+    /// these are more than <paramref name="most"/>.
+    /// </summary>
+    private protected bool TryBeginBatch(ushort last, uint length, int most)
     {
+        ushort at = _oldest;
+        for (int count = 1; at != last; count++)
+        {
+            if (count >= most)
+            {
+                return false;
+            }
+            at = Behind(at);
+        }
         _batchLast = last;
         _batchWritten = Clamp(length, SlotAt(last).Writable);
+        return true;
     }
 
     private void EndBatch() => _batchLast = None;
@@ -152,10 +185,16 @@ public abstract unsafe partial class RingVirtqueue
             EndBatch();
         }
         token = slot.Token;
-        int next = head + slot.Descriptors;
-        _oldest = (ushort)(next >= _size ? next - _size : next);
+        _oldest = Behind(head);
         End(head, ref slot);
         return slot.Descriptors;
+    }
+
+    /// <summary>With IN_ORDER: the slot behind those of a buffer.</summary>
+    private ushort Behind(ushort head)
+    {
+        int next = head + SlotAt(head).Descriptors;
+        return (ushort)(next >= _size ? next - _size : next);
     }
 
     /// <summary>
@@ -175,8 +214,9 @@ public abstract unsafe partial class RingVirtqueue
         EndBatch();
     }
 
-    private void SharePieces(ushort head, ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, bool table)
+    private void SharePieces(ushort head, ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable)
     {
+        bool table = _slots[head].Descriptors != _slots[head].Pieces;
         ushort number = head;
         for (int i = 0; i < readable.Length + writable.Length; i++)
         {

@@ -1,4 +1,5 @@
 // What the virtqueue formats have in common: buffers in flight, the notes of them, breaking, ending (virtio 2.6).
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio.Transport;
 
@@ -198,6 +199,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     }
 
     /// <summary>Rings the doorbell.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private protected void Tell(ushort position)
     {
         _notifications++;

@@ -85,42 +85,35 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         {
             return false;
         }
-        bool table = UsesTable(count);
-        int descriptors = table ? 1 : count;
-        if (descriptors > _free)
+        if (UsesTable(count))
+        {
+            return TryAddTable(readable, writable, token);
+        }
+        if (count > _free)
         {
             return false;
         }
         ushort head = _firstFree;
-        ref Slot slot = ref SlotAt(head);
-        uint total = 0;
         ushort last = head;
         ushort next = head;
-        if (table)
+        uint total = 0;
+        for (int i = 0; i < readable.Length; i++)
         {
-            const uint tableNext = SplitLayout.DescriptorNext;
-            DmaBuffer entries = FillTable(head, readable, writable, SplitLayout.DescriptorWrite, tableNext, out uint inTable);
-            total = inTable;
-            next = FillDescriptor(head, entries, SplitLayout.DescriptorIndirect);
+            last = next;
+            next = SlotAt(last).Next;
+            Fill(_descriptors + last, PieceAt(readable, i), SplitLayout.DescriptorNext | (uint)next << 16);
         }
-        else
+        for (int i = 0; i < writable.Length; i++)
         {
-            int left = count;
-            for (int i = 0; i < readable.Length; i++)
-            {
-                last = next;
-                next = FillDescriptor(last, readable[i], --left == 0 ? (ushort)0 : SplitLayout.DescriptorNext);
-            }
-            for (int i = 0; i < writable.Length; i++)
-            {
-                last = next;
-                total += writable[i].Length;
-                ushort flags = (ushort)(SplitLayout.DescriptorWrite | (--left == 0 ? 0 : SplitLayout.DescriptorNext));
-                next = FillDescriptor(last, writable[i], flags);
-            }
+            ref readonly DmaBuffer piece = ref PieceAt(writable, i);
+            last = next;
+            next = SlotAt(last).Next;
+            total += piece.Length;
+            Fill(_descriptors + last, piece, SplitLayout.DescriptorNext | SplitLayout.DescriptorWrite | (uint)next << 16);
         }
-        slot.Order = _added;
-        Note(head, ref slot, last, next, descriptors, total, token, readable, writable);
+        // The last one is followed by none.
+        _descriptors[last].Rest = writable.Length != 0 ? SplitLayout.DescriptorWrite : 0u;
+        Note(head, last, next, count, total, token, readable, writable);
         _availableRing[_added & _mask] = head;
         _added++;
         return true;
@@ -241,16 +234,14 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
             {
                 return Break("a used id is beyond the queue", id);
             }
-            ref Slot slot = ref SlotAt((ushort)id);
-            if (!slot.InFlight)
+            if (!SlotAt((ushort)id).InFlight)
             {
                 return Break("a used id was not in flight", id);
             }
-            if ((ushort)(slot.Order - taken) >= (ushort)(_seen - taken))
+            if (!TryBeginBatch((ushort)id, length, (ushort)(_seen - taken)))
             {
                 return Break("a used id is of a buffer that the used index has not passed", id);
             }
-            BeginBatch((ushort)id, length);
         }
         TakeOfBatch(out token, out written);
         _taken = (ushort)(taken + 1);
@@ -267,15 +258,22 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
 
     private protected override void EndRing() => _seen = _taken;
 
-    /// <summary>Writes one descriptor of a chain and answers with the next free one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private ushort FillDescriptor(ushort descriptor, in DmaBuffer piece, ushort flags)
+    /// <summary>Adds a buffer by an indirect table, which takes one descriptor.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryAddTable(ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, ushort token)
     {
-        ushort next = SlotAt(descriptor).Next;
-        RingDescriptor* target = _descriptors + descriptor;
-        target->Address = piece.DeviceAddress;
-        target->Length = piece.Length;
-        target->Rest = flags | (uint)((flags & SplitLayout.DescriptorNext) != 0 ? next : 0) << 16;
-        return next;
+        if (_free == 0)
+        {
+            return false;
+        }
+        ushort head = _firstFree;
+        RingDescriptor* target = _descriptors + head;
+        target->Address = FillTable(head, readable, writable, SplitLayout.DescriptorWrite, SplitLayout.DescriptorNext, out uint total);
+        target->Length = (uint)(readable.Length + writable.Length) * SplitLayout.DescriptorLength;
+        target->Rest = SplitLayout.DescriptorIndirect;
+        Note(head, head, SlotAt(head).Next, 1, total, token, readable, writable);
+        _availableRing[_added & _mask] = head;
+        _added++;
+        return true;
     }
 }
