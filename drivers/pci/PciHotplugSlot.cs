@@ -274,9 +274,12 @@ public sealed class PciHotplugSlot : Device
 
         internal bool Take()
         {
-            bool noted = _noted;
+            if (!_noted)
+            {
+                return false; // not cleared: an interrupt that comes now is not forgotten
+            }
             _noted = false;
-            return noted;
+            return true;
         }
     }
 }

@@ -313,9 +313,12 @@ public sealed partial class VirtioDevice
 
         internal bool Take()
         {
-            bool noted = _noted;
+            if (!_noted)
+            {
+                return false; // not cleared: an interrupt that comes now is not forgotten
+            }
             _noted = false;
-            return noted;
+            return true;
         }
     }
 }

@@ -12,8 +12,9 @@
 #define FLAGS 0           /* for each descriptor: AVAIL, USED, NEXT */
 #define BODY SIZE         /* for each descriptor: all the rest of it: who wrote it, and in which round */
 #define DRIVER_WISH (2 * SIZE)
-#define DEVICE_WISH (2 * SIZE + 1)
-#define PLACES (2 * SIZE + 2)
+#define DEVICE_PLACE (2 * SIZE + 1) /* the device may write its wish in two halves, in any order; the driver reads it whole */
+#define DEVICE_MODE (2 * SIZE + 2)
+#define PLACES (2 * SIZE + 3)
 
 #include "memory.pml"
 
@@ -24,14 +25,16 @@
 #define BY_DRIVER(wrap) (2 + wrap)
 #define BY_DEVICE(wrap) (4 + wrap)
 
-/* A wish is mode * 16 + wrap * 8 + offset. */
+/* A wish is mode * 16 + place; a place is wrap counter * 8 + offset. */
 #define ENABLE 0
 #define DISABLE 1
 #define DESCRIPTOR 2
 #ifdef EVENT_IDX
-#define WISH(wrap, at) (DESCRIPTOR * 16 + wrap * 8 + at)
+#define WISH_MODE DESCRIPTOR
+#define WISH_PLACE(wrap, at) (wrap * 8 + at)
 #else
-#define WISH(wrap, at) (ENABLE * 16)
+#define WISH_MODE ENABLE
+#define WISH_PLACE(wrap, at) 0
 #endif
 
 /* How far behind the last descriptor lies the one that is waited for? */
@@ -86,7 +89,7 @@ proctype Driver() {
 #ifndef WITHOUT_BetweenPublishAndWish
         fence(DRIVER);
 #endif
-        load(DRIVER, DEVICE_WISH, flags);
+        atomic { flags = memory[DEVICE_MODE] * 16 + memory[DEVICE_PLACE] };
         if
         :: WANTED((flags >> 4), (flags & 15), wrap, next, untold) -> atomic { fence(DRIVER) -> kick = true }
         :: else
@@ -119,7 +122,7 @@ proctype Driver() {
         }
 
     :: untold == 0 && free < SIZE && !armed -> /* TryEnableInterrupts */
-        store(DRIVER, DRIVER_WISH, WISH(usedWrap, used));
+        store(DRIVER, DRIVER_WISH, WISH_MODE * 16 + WISH_PLACE(usedWrap, used));
 #ifndef WITHOUT_BetweenWishAndLook
         fence(DRIVER);
 #endif
@@ -173,7 +176,8 @@ proctype Device() {
         }
 
     :: !asleep -> /* goes to sleep */
-        store(DEVICE, DEVICE_WISH, WISH(wrap, next));
+        store(DEVICE, DEVICE_PLACE, WISH_PLACE(wrap, next));
+        store(DEVICE, DEVICE_MODE, WISH_MODE);
 #ifndef WITHOUT_DeviceBetweenWishAndLook
         fence(DEVICE);
 #endif
@@ -186,7 +190,7 @@ proctype Device() {
     :: atomic { asleep && kick -> kick = false; asleep = false };
         if
         :: true
-        :: SIZE < 3 -> store(DEVICE, DEVICE_WISH, DISABLE * 16)
+        :: SIZE < 3 -> store(DEVICE, DEVICE_MODE, DISABLE)
         fi
 
     :: popped > 0 -> /* uses the oldest buffer, perhaps more, and says so */

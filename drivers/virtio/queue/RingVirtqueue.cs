@@ -126,9 +126,12 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     /// <inheritdoc/>
     public override bool TakeInterrupt()
     {
-        bool noted = _interruptNoted;
+        if (!_interruptNoted)
+        {
+            return false; // not cleared: an interrupt that comes now is not forgotten
+        }
         _interruptNoted = false;
-        return noted;
+        return true;
     }
 
     /// <inheritdoc/>
