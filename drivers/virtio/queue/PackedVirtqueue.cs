@@ -89,7 +89,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         RingDescriptor* first = _descriptors + at;
         RingDescriptor* target = first;
         uint firstFlags = state | (count > 1 ? PackedLayout.DescriptorNext : 0u) | (readable.Length == 0 ? PackedLayout.DescriptorWrite : 0u);
-        // The first descriptor makes the whole buffer valid (2.8.6): it keeps the state of the round before until all is ready.
+        // The first descriptor makes the whole buffer valid (2.8.6): until all is ready it has a state of the round before.
         uint rest = Hidden(state, head);
         uint lastRest = rest;
         for (int i = 0; i < readable.Length; i++)

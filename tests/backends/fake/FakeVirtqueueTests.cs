@@ -301,9 +301,10 @@ public sealed class PackedVirtqueueTests
         while (added < 13 && backend.Queue.TryAdd([memory.Slice(added * 64u, 4), memory.Slice(added * 64u + 8, 4)], [memory.Slice(added * 64u + 16, 4)], added))
         {
             added++;
+            backend.Queue.Kick();
+            Assert.Equal(added, backend.Notifications);
         }
         Assert.True(added > 13 / 3 + 1, $"only {added} buffers of 3 pieces fit into 13 descriptors: no table was used");
-        backend.Queue.Kick();
         List<FakeChain> taken = backend.DeviceTakes();
         Assert.Equal(added, taken.Count(chain => chain.Readable.Count == 2 && chain.Writable.Count == 1));
         taken.Reverse();
