@@ -4,44 +4,29 @@ using System.IO;
 using System.Threading.Tasks;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
-using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
-using VirtioSharp.Drivers.Virtio;
-using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Tests.Contracts;
 using Xunit;
 
 namespace VirtioSharp.Tests.Backends.Qtest;
 
-/// <summary>Takes the only virtio device of a machine into service.</summary>
-internal static class QtestBinding
+/// <summary>How a device of QEMU is reached.</summary>
+public enum QtestBus
 {
-    internal static string NewFolder() => Directory.CreateTempSubdirectory("virtiosharp-qtest-").FullName;
+    /// <summary>PCI on q35.</summary>
+    Pci,
 
-    internal static T AttachOne<T>(QtestMachine machine)
-        where T : Device
-    {
-        DeviceTable devices = new();
-        VirtioDriverTable virtio = new();
-        virtio.Add(new VirtioBlkDriver());
-        virtio.Add(new VirtioConsoleDriver());
-        DriverRegistry registry = new(devices);
-        registry.Add(new VirtioPciDriver(virtio));
-        PciScan scan = PciScan.Run(machine);
-        for (int i = 0; i < scan.Count; i++)
-        {
-            ProbeResult result = registry.Attach(scan[i]);
-            Assert.True(result.Status != ProbeStatus.Failed, $"{result.Reason} (0x{result.Value:X})");
-        }
-        Assert.Equal(1, devices.Count);
-        return Assert.IsAssignableFrom<T>(devices[0]);
-    }
+    /// <summary>virtio-mmio on microvm.</summary>
+    Mmio,
+
+    /// <summary>virtio-mmio of version 1 on microvm.</summary>
+    LegacyMmio,
 }
 
-/// <summary>A virtio-blk-pci device with a raw image behind it.</summary>
+/// <summary>A virtio-blk device with a raw image behind it.</summary>
 public sealed class QtestBlockBackend : BlockBackend
 {
-    private readonly QtestMachine _machine;
+    private readonly IQtestMachine _machine;
     private readonly string _image;
     private readonly BlockSetup _setup;
 
@@ -49,7 +34,7 @@ public sealed class QtestBlockBackend : BlockBackend
     /// Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device. Without <paramref name="mapsMemory"/>
     /// none of its BARs can be mapped.
     /// </summary>
-    public QtestBlockBackend(BlockSetup setup, string more = "", bool mapsMemory = true)
+    public QtestBlockBackend(BlockSetup setup, string more = "", bool mapsMemory = true, QtestBus bus = QtestBus.Pci)
     {
         _setup = setup;
         string folder = QtestBinding.NewFolder();
@@ -59,12 +44,20 @@ public sealed class QtestBlockBackend : BlockBackend
             stream.SetLength((long)setup.Sectors * 512);
         }
         string cache = setup.HasFlush ? "" : ",config-wce=off,write-cache=off";
-        _machine = new QtestMachine(folder,
+        string device = bus == QtestBus.Pci ? "virtio-blk-pci,disable-legacy=on" : "virtio-blk-device";
+        string[] options =
+        [
             "-drive", $"if=none,id=d,file={_image},format=raw,readonly={(setup.IsReadOnly ? "on" : "off")}",
-            "-device", $"virtio-blk-pci,drive=d,disable-legacy=on,serial={setup.Id}{cache}{more}")
-        { RefusesMemory = !mapsMemory };
-        Disk = QtestBinding.AttachOne<BlockDevice>(_machine);
+            "-device", $"{device},drive=d,serial={setup.Id}{cache}{more}",
+        ];
+        _machine = bus == QtestBus.Pci
+            ? new QtestMachine(folder, options) { RefusesMemory = !mapsMemory }
+            : new QtestMmioMachine(folder, bus == QtestBus.LegacyMmio, options);
+        Disk = _machine.AttachOne<BlockDevice>();
     }
+
+    /// <summary>The machine, where it has no PCI.</summary>
+    internal QtestMmioMachine MmioMachine => (QtestMmioMachine)_machine;
 
     /// <inheritdoc/>
     public override BlockDevice Disk { get; }
@@ -113,7 +106,7 @@ internal sealed class QtestConsoleHost : IDisposable
     private readonly FileStream _input;
     private readonly string _output;
 
-    internal QtestConsoleHost(string more = "", bool mapsMemory = true)
+    internal QtestConsoleHost(string more = "", bool mapsMemory = true, QtestBus bus = QtestBus.Pci)
     {
         string folder = QtestBinding.NewFolder();
         string path = Path.Combine(folder, "console");
@@ -125,13 +118,19 @@ internal sealed class QtestConsoleHost : IDisposable
         }
         _output = path + ".out";
         File.WriteAllBytes(_output, []);
-        Machine = new QtestMachine(folder,
-            "-device", "virtio-serial-pci,disable-legacy=on" + more, "-chardev", $"pipe,id=c,path={path}", "-device", "virtconsole,chardev=c")
-        { RefusesMemory = !mapsMemory };
+        string device = bus == QtestBus.Pci ? "virtio-serial-pci,disable-legacy=on" : "virtio-serial-device";
+        string[] options = ["-device", device + more, "-chardev", $"pipe,id=c,path={path}", "-device", "virtconsole,chardev=c"];
+        Any = bus == QtestBus.Pci
+            ? new QtestMachine(folder, options) { RefusesMemory = !mapsMemory }
+            : new QtestMmioMachine(folder, bus == QtestBus.LegacyMmio, options);
         _input = new FileStream(path + ".in", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0);
     }
 
-    internal QtestMachine Machine { get; }
+    /// <summary>The machine.</summary>
+    internal IQtestMachine Any { get; }
+
+    /// <summary>The machine, where it has PCI.</summary>
+    internal QtestMachine Machine => (QtestMachine)Any;
 
     internal byte[] Received()
     {
@@ -151,7 +150,7 @@ internal sealed class QtestConsoleHost : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        Machine.Dispose();
+        Any.Dispose();
         _input.Dispose();
     }
 }
@@ -165,17 +164,17 @@ public sealed class QtestConsoleBackend : ConsoleBackend
     /// Starts QEMU and binds the driver; <paramref name="more"/> are further properties of the device. Without <paramref name="mapsMemory"/>
     /// none of its BARs can be mapped.
     /// </summary>
-    public QtestConsoleBackend(string more = "", bool mapsMemory = true)
+    public QtestConsoleBackend(string more = "", bool mapsMemory = true, QtestBus bus = QtestBus.Pci)
     {
-        _host = new QtestConsoleHost(more, mapsMemory);
-        Port = QtestBinding.AttachOne<ConsolePort>(_host.Machine);
+        _host = new QtestConsoleHost(more, mapsMemory, bus);
+        Port = _host.Any.AttachOne<ConsolePort>();
     }
 
     /// <inheritdoc/>
     public override ConsolePort Port { get; }
 
     /// <inheritdoc/>
-    public override Clock Clock => _host.Machine.Clock;
+    public override Clock Clock => _host.Any.Clock;
 
     /// <inheritdoc/>
     public override byte[] HostReceived() => _host.Received();
@@ -186,7 +185,7 @@ public sealed class QtestConsoleBackend : ConsoleBackend
     /// <inheritdoc/>
     public override void Dispose()
     {
-        int left = _host.Machine.MemoryInUse;
+        int left = _host.Any.MemoryInUse;
         _host.Dispose();
         Assert.True(!Port.IsFailed || left == 0, $"{left} pieces of memory were not given back");
     }

@@ -1,8 +1,9 @@
 // Seam 1 over QEMU's test socket: the devices are QEMU's own.
-using System.Diagnostics;
 using System.Threading;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Transport;
+using Xunit;
 
 namespace VirtioSharp.Tests.Backends.Qtest;
 
@@ -10,7 +11,7 @@ namespace VirtioSharp.Tests.Backends.Qtest;
 /// A <see cref="PciHost"/> whose registers are reached by commands to QEMU. Interrupt messages are aimed at words in RAM: one that is not
 /// zero any more is an interrupt that came.
 /// </summary>
-internal sealed unsafe class QtestMachine : PciHost, IDisposable
+internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
 {
     private const ushort AddressPort = 0xCF8;
     private const ushort DataPort = 0xCFC;
@@ -27,16 +28,16 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
 
     internal QtestMachine(string folder, params string[] options)
     {
-        _process = new QtestProcess(folder, options);
-        _clock = new QtestClock(this);
+        _process = new QtestProcess(folder, "q35", options);
+        _clock = new QtestClock(Dispatch);
         _dma = new QtestDma(_process.Memory, DmaStart, DmaEnd);
     }
 
     /// <summary>True when no memory of devices can be mapped.</summary>
     internal bool RefusesMemory { get; init; }
 
-    /// <summary>How many pieces of memory the driver has not given back.</summary>
-    internal int MemoryInUse => _dma.InUse;
+    /// <inheritdoc/>
+    public int MemoryInUse => _dma.InUse;
 
     /// <inheritdoc/>
     public override DmaSpace Dma => _dma;
@@ -135,6 +136,23 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
     }
 
     /// <inheritdoc/>
+    public T AttachOne<T>()
+        where T : Device
+    {
+        DeviceTable devices = new();
+        DriverRegistry registry = new(devices);
+        registry.Add(new VirtioPciDriver(QtestBinding.Drivers()));
+        PciScan scan = PciScan.Run(this);
+        for (int i = 0; i < scan.Count; i++)
+        {
+            ProbeResult result = registry.Attach(scan[i]);
+            Assert.True(result.Status != ProbeStatus.Failed, $"{result.Reason} (0x{result.Value:X})");
+        }
+        Assert.Equal(1, devices.Count);
+        return Assert.IsAssignableFrom<T>(devices[0]);
+    }
+
+    /// <inheritdoc/>
     public void Dispose() => _process.Dispose();
 
     /// <summary>Calls the handlers whose message arrived.</summary>
@@ -157,42 +175,4 @@ internal sealed unsafe class QtestMachine : PciHost, IDisposable
 
     private void Select(PciAddress function, ushort offset) =>
         _process.Write("outl", AddressPort, 0x80000000u | (uint)function.BusDeviceFunction << 8 | (uint)offset & 0xFC);
-
-    /// <summary>The host's time; a wait looks at the messages until one came.</summary>
-    private sealed class QtestClock(QtestMachine machine) : Clock
-    {
-        private readonly Stopwatch _watch = Stopwatch.StartNew();
-
-        public override ulong Now => (ulong)(_watch.Elapsed.TotalNanoseconds);
-
-        public override bool WaitForInterrupt(ulong deadline)
-        {
-            while (!machine.Dispatch())
-            {
-                if (Now >= deadline)
-                {
-                    return false;
-                }
-                Thread.Yield();
-            }
-            return true;
-        }
-    }
-
-    private sealed class QtestIoRegion(QtestProcess process, ulong start, ulong length, string read, string write) : IoRegion
-    {
-        public override ulong Length => length;
-
-        public override byte Read8(ulong offset) => (byte)process.Read(read + "b", start + offset);
-
-        public override ushort Read16(ulong offset) => (ushort)process.Read(read + "w", start + offset);
-
-        public override uint Read32(ulong offset) => process.Read(read + "l", start + offset);
-
-        public override void Write8(ulong offset, byte value) => process.Write(write + "b", start + offset, value);
-
-        public override void Write16(ulong offset, ushort value) => process.Write(write + "w", start + offset, value);
-
-        public override void Write32(ulong offset, uint value) => process.Write(write + "l", start + offset, value);
-    }
 }

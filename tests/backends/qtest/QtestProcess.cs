@@ -23,12 +23,15 @@ internal sealed unsafe class QtestProcess : IDisposable
     private readonly string _folder;
     private readonly Process _process;
     private readonly Socket _socket;
-    private readonly StreamReader _answers;
+    private readonly byte[] _received = new byte[4096];
+    private readonly bool[] _lines = new bool[64];
     private readonly StringBuilder _errors = new();
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
+    private int _start;
+    private int _end;
 
-    internal QtestProcess(string folder, params string[] options)
+    internal QtestProcess(string folder, string machine, params string[] options)
     {
         _folder = folder;
         string memory = Path.Combine(folder, "ram");
@@ -42,10 +45,9 @@ internal sealed unsafe class QtestProcess : IDisposable
         using Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(socketPath));
         listener.Listen();
-        _process = StartQemu(kernel, memory, socketPath, options);
+        _process = StartQemu(machine, kernel, memory, socketPath, options);
         _socket = Accept(listener);
         _socket.ReceiveTimeout = (int)s_limit.TotalMilliseconds;
-        _answers = new StreamReader(new NetworkStream(_socket), Encoding.ASCII);
         _file = MemoryMappedFile.CreateFromFile(memory, FileMode.Open);
         _view = _file.CreateViewAccessor(0, MemoryLength);
         byte* pointer = null;
@@ -67,6 +69,20 @@ internal sealed unsafe class QtestProcess : IDisposable
     /// <summary>Writes through the guest's processor.</summary>
     internal void Write(string command, ulong address, uint value) => Exchange($"{command} 0x{address:x} 0x{value:x}");
 
+    /// <summary>From here on the inputs of the I/O APIC end in this process, and nothing reaches the guest's processor any more.</summary>
+    internal void InterceptLines() => Exchange("irq_intercept_in ioapic");
+
+    /// <summary>The level of an input of the I/O APIC, as far as QEMU has said until now.</summary>
+    internal bool IsLineUp(uint line)
+    {
+        while (_start < _end || _socket.Available > 0)
+        {
+            string said = ReadLine();
+            Assert.True(TryNoteLine(said), $"QEMU said '{said}' without being asked: {_errors}");
+        }
+        return _lines[line];
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
@@ -76,7 +92,6 @@ internal sealed unsafe class QtestProcess : IDisposable
         }
         _process.WaitForExit();
         _process.Dispose();
-        _answers.Dispose();
         _socket.Dispose();
         _view.SafeMemoryMappedViewHandle.ReleasePointer();
         _view.Dispose();
@@ -84,7 +99,7 @@ internal sealed unsafe class QtestProcess : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private Process StartQemu(string kernel, string memory, string socketPath, string[] options)
+    private Process StartQemu(string machine, string kernel, string memory, string socketPath, string[] options)
     {
         ProcessStartInfo info = new(Environment.GetEnvironmentVariable("QEMU") is { Length: > 0 } qemu ? qemu : "qemu-system-x86_64")
         {
@@ -94,7 +109,7 @@ internal sealed unsafe class QtestProcess : IDisposable
         };
         string[] all =
         [
-            "-M", "q35,memory-backend=ram", "-m", "64", "-object", $"memory-backend-file,id=ram,size={MemoryLength},mem-path={memory},share=on",
+            "-M", machine + ",memory-backend=ram", "-m", "64", "-object", $"memory-backend-file,id=ram,size={MemoryLength},mem-path={memory},share=on",
             "-accel", "tcg", "-nodefaults", "-display", "none", "-no-reboot", "-kernel", kernel, "-qtest", $"unix:{socketPath}", "-qtest-log", "none",
             .. options,
         ];
@@ -133,8 +148,44 @@ internal sealed unsafe class QtestProcess : IDisposable
     private string Exchange(string command)
     {
         _socket.Send(Encoding.ASCII.GetBytes(command + "\n"));
-        string? answer = _answers.ReadLine();
-        Assert.True(answer is not null && answer.StartsWith("OK", StringComparison.Ordinal), $"QEMU answered '{answer}' to '{command}': {_errors}");
-        return answer!;
+        string answer = ReadLine();
+        while (TryNoteLine(answer))
+        {
+            answer = ReadLine();
+        }
+        Assert.True(answer.StartsWith("OK", StringComparison.Ordinal), $"QEMU answered '{answer}' to '{command}': {_errors}");
+        return answer;
+    }
+
+    /// <summary>Notes what QEMU says of an intercepted line, between its answers: <c>IRQ raise 12</c>.</summary>
+    private bool TryNoteLine(string said)
+    {
+        string[] words = said.Split(' ');
+        if (words[0] != "IRQ")
+        {
+            return false;
+        }
+        _lines[int.Parse(words[2], CultureInfo.InvariantCulture)] = words[1] == "raise";
+        return true;
+    }
+
+    private string ReadLine()
+    {
+        StringBuilder line = new();
+        while (true)
+        {
+            while (_start < _end)
+            {
+                byte next = _received[_start++];
+                if (next == '\n')
+                {
+                    return line.ToString();
+                }
+                line.Append((char)next);
+            }
+            _start = 0;
+            _end = _socket.Receive(_received);
+            Assert.True(_end > 0, $"QEMU ended: {_errors}");
+        }
     }
 }
