@@ -81,7 +81,8 @@ public sealed class DriverRegistry
         return detached;
     }
 
-    private void Note(PciAddress address, Device device)
+    /// <summary>Lets a device end with the function that it was made of, when that leaves its bus.</summary>
+    internal void Note(PciAddress address, Device device)
     {
         if (_bindingCount == _bindings.Length)
         {

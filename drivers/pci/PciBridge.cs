@@ -40,28 +40,40 @@ public sealed class PciBridge
     /// <summary>What is free of its window.</summary>
     internal PciRoom Room { get; } = new();
 
-    /// <summary>Sets the bus numbers.</summary>
-    internal void Number(byte secondary, byte subordinate)
+    /// <summary>True when its numbers are still those that were set.</summary>
+    internal bool IsAsBefore => _host.ReadConfig8(Address, PciRegisters.SecondaryBus) == Secondary;
+
+    /// <summary>Sets the bus numbers; false when they don't stick: nothing behind it can be reached then.</summary>
+    internal bool Number(byte secondary, byte subordinate)
     {
         _host.WriteConfig8(Address, PciRegisters.PrimaryBus, Address.Bus);
         _host.WriteConfig8(Address, PciRegisters.SecondaryBus, secondary);
         _host.WriteConfig8(Address, PciRegisters.SubordinateBus, subordinate);
-        Secondary = secondary;
-        Subordinate = subordinate;
+        bool sticks = _host.ReadConfig8(Address, PciRegisters.SecondaryBus) == secondary &&
+            _host.ReadConfig8(Address, PciRegisters.SubordinateBus) == subordinate;
+        Secondary = sticks ? secondary : (byte)0;
+        Subordinate = sticks ? subordinate : (byte)0;
+        return sticks;
     }
 
     /// <summary>
     /// Opens a window of <paramref name="length"/> bytes, a power of two from 1 MiB on, at a multiple of it below 4 GiB, and lets accesses
-    /// through in both directions.
+    /// through in both directions. False when the bridge does not take it.
     /// </summary>
-    internal void Open(ulong start, ulong length)
+    internal bool Open(ulong start, ulong length)
     {
-        _host.WriteConfig16(Address, PciRegisters.MemoryBase, (ushort)(start >> 16 & 0xFFF0));
-        _host.WriteConfig16(Address, PciRegisters.MemoryLimit, (ushort)(start + length - 1 >> 16 & 0xFFF0));
+        uint window = (uint)(start >> 16 & 0xFFF0) | (uint)(start + length - 1 & 0xFFF0_0000);
+        _host.WriteConfig32(Address, PciRegisters.MemoryBase, window);
         _host.WriteConfig32(Address, PciRegisters.PrefetchableBase, ClosedWindow);
-        ushort command = _host.ReadConfig16(Address, PciRegisters.Command);
-        _host.WriteConfig16(Address, PciRegisters.Command, (ushort)(command | PciRegisters.CommandMemory | PciRegisters.CommandBusMaster));
+        ushort wanted = PciRegisters.CommandMemory | PciRegisters.CommandBusMaster;
+        _host.WriteConfig16(Address, PciRegisters.Command, (ushort)(_host.ReadConfig16(Address, PciRegisters.Command) | wanted));
+        if ((_host.ReadConfig32(Address, PciRegisters.MemoryBase) & 0xFFF0_FFF0) != window ||
+            (_host.ReadConfig16(Address, PciRegisters.Command) & wanted) != wanted)
+        {
+            return false;
+        }
         Room.Open(start, start + length);
+        return true;
     }
 
     private void ReadWindow()

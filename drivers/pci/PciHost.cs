@@ -15,8 +15,11 @@ public abstract class PciHost
     /// <summary>The machine's time.</summary>
     public abstract Clock Clock { get; }
 
-    /// <summary>How many segment groups there are, at least 1.</summary>
+    /// <summary>The number of the highest segment group and one more: at least 1. Numbers in between may belong to none.</summary>
     public virtual int SegmentCount => 1;
+
+    /// <summary>The last bus of a segment that config space reaches.</summary>
+    public virtual byte LastBus(int segment) => 255;
 
     /// <summary>The size of a function's config space in bytes: 256 through the ports, 4096 through ECAM.</summary>
     public abstract ushort ConfigSpaceLength { get; }
@@ -44,7 +47,10 @@ public abstract class PciHost
     /// </summary>
     public virtual bool NeedsAssignment => false;
 
-    /// <summary>True for a bus that is not behind a bridge: bus 0, and the first bus of each further host bridge.</summary>
+    /// <summary>
+    /// True for a bus that is not behind a bridge: bus 0, and the first bus of each further host bridge. False for all buses of a segment
+    /// that is not there.
+    /// </summary>
     public virtual bool IsRootBus(int segment, byte bus) => bus == 0;
 
     /// <summary>

@@ -20,9 +20,12 @@ public abstract class PciHotplugListener
 public sealed class PciHotplugSlot : Device
 {
     private const ulong LookInterval = 100_000_000;
-    private const ulong SettleTime = 10_000_000;
-    private const int MaxSettleLooks = 100;
-    private const int MaxCommandLooks = 10_000;
+    private const ulong FirstLook = 100_000_000; // 6.6.1: no config access earlier
+    private const ulong SettleInterval = 10_000_000;
+    private const ulong SettleLimit = 1_000_000_000;
+    private const ulong CommandLimit = 1_000_000_000; // 6.7.3.2
+    private const ushort Events =
+        PciExpressRegisters.AttentionButtonPressed | PciExpressRegisters.PresenceChanged | PciExpressRegisters.LinkChanged;
 
     private readonly PciFunction _port;
     private readonly PciBridge _bridge;
@@ -35,7 +38,11 @@ public sealed class PciHotplugSlot : Device
     private readonly bool _hasInterrupt;
     private State _state;
     private ulong _lookAt;
-    private int _looksLeft;
+    private ulong _settleFrom;
+    private ulong _settleUntil;
+    private ulong _commandUntil;
+    private bool _isCommandPending;
+    private bool _completesCommands;
     private bool _ended;
 
     private enum State
@@ -57,11 +64,14 @@ public sealed class PciHotplugSlot : Device
         _abilities = port.ReadConfig32((ushort)(capability + PciExpressRegisters.SlotCapabilities));
         _hasInterrupt = port.PrepareInterrupts(1, out InterruptKind kind) > 0 && port.TryAttachInterrupt(0, _interrupt);
         InterruptKind = _hasInterrupt ? kind : InterruptKind.None;
-        bool isPresent = (ReadStatus() & PciExpressRegisters.CardPresent) != 0;
-        _state = isPresent && HasFunctions() ? State.InService : State.Empty;
+        _completesCommands = (_abilities & PciExpressRegisters.NoCommandCompleted) == 0;
+        // What happened before somebody watched says nothing of what is wanted now: an insertion has pressed the button, too.
+        WriteStatus((ushort)(ReadStatus() & Events));
         ushort enable = PciExpressRegisters.PresenceChangedEnable | PciExpressRegisters.AttentionButtonEnable;
-        WriteControl(0, (ushort)(enable | (_hasInterrupt ? PciExpressRegisters.HotplugInterruptEnable : 0)));
-        _interrupt.OnInterrupt(); // what happened before now is looked at first
+        Command(0, (ushort)(enable | (_hasInterrupt ? PciExpressRegisters.HotplugInterruptEnable : 0)));
+        // A card that the scan did not see is taken in by the first look, and one that has left since is let go.
+        _state = scan.KnowsBehind(bridge) ? State.InService : State.Empty;
+        _interrupt.OnInterrupt();
         _lookAt = port.Clock.Now + LookInterval;
     }
 
@@ -95,6 +105,7 @@ public sealed class PciHotplugSlot : Device
             return false;
         }
         slot = new PciHotplugSlot(port, bridge, scan, registry, devices, capability);
+        registry.Note(port.Address, slot); // a port of a switch leaves with the switch
         return true;
     }
 
@@ -141,41 +152,49 @@ public sealed class PciHotplugSlot : Device
         {
             _ended = true;
             _lookAt = ulong.MaxValue;
-            WriteControl(PciExpressRegisters.HotplugInterruptEnable, 0);
+            Command(PciExpressRegisters.HotplugInterruptEnable, 0);
             _port.ReleaseInterrupts();
         }
     }
 
     private void Look()
     {
-        ushort status = ReadStatus();
-        if (status == ushort.MaxValue)
+        ushort events = ReadStatus();
+        if (events == ushort.MaxValue)
         {
-            return; // the port itself does not answer
+            LosePort();
+            return;
         }
-        // What is cleared before it is acted on can't get lost: a later event sets it again.
-        ushort events = PciExpressRegisters.AttentionButtonPressed | PciExpressRegisters.PresenceChanged | PciExpressRegisters.LinkChanged;
-        WriteStatus((ushort)(status & events));
-        bool isPresent = (status & PciExpressRegisters.CardPresent) != 0;
-        bool isPressed = (status & PciExpressRegisters.AttentionButtonPressed) != 0;
+        // What is cleared before the state is read can't get lost: a later event sets it again.
+        WriteStatus((ushort)(events & Events));
+        bool isPresent = (ReadStatus() & PciExpressRegisters.CardPresent) != 0;
+        bool isChanged = (events & PciExpressRegisters.PresenceChanged) != 0;
+        bool isLinkChanged = (events & PciExpressRegisters.LinkChanged) != 0;
+        // An insertion may press the button as well: alone it is a wish.
+        bool isWished = !isChanged && (events & PciExpressRegisters.AttentionButtonPressed) != 0;
         switch (_state)
         {
             case State.Empty when isPresent:
                 PowerOn();
                 break;
             case State.Settling:
-                Settle(isPresent);
+                Settle(isPresent, isChanged, isWished);
                 break;
-            case State.InService when !isPresent || isPressed:
-                TakeOutOfService();
+            case State.InService when !isPresent || isWished:
+                TakeOutOfService(isGone: !isPresent);
                 PowerOff();
                 _state = isPresent ? State.Ejected : State.Empty;
                 break;
-            case State.Ejected when !isPresent || isPressed:
+            case State.InService when (isChanged || isLinkChanged) && !_scan.IsAsBefore(_bridge):
+                // The card was swapped between two looks: the new one is not set up. Without power it could be taken for one to be removed.
+                TakeOutOfService(isGone: true);
+                PowerOn();
+                break;
+            case State.Ejected when !isPresent || isChanged || isWished:
                 _state = State.Empty;
                 if (isPresent)
                 {
-                    PowerOn(); // the button was pressed again: the card stays
+                    PowerOn(); // another card, or the button was pressed again: the card stays
                 }
                 break;
         }
@@ -183,28 +202,50 @@ public sealed class PciHotplugSlot : Device
 
     private void PowerOn()
     {
-        WriteControl(PciExpressRegisters.PowerOff | PciExpressRegisters.PowerIndicatorMask, PciExpressRegisters.PowerIndicatorBlink);
+        Command(PciExpressRegisters.PowerOff | PciExpressRegisters.PowerIndicatorMask, PciExpressRegisters.PowerIndicatorBlink);
         _state = State.Settling;
-        _looksLeft = MaxSettleLooks;
-        _lookAt = _port.Clock.Now + SettleTime;
+        _settleFrom = _port.Clock.Now + FirstLook;
+        _settleUntil = _port.Clock.Now + SettleLimit;
+        _lookAt = _settleFrom;
     }
 
-    /// <summary>A card answers some time after it got power (6.6.1): at most a second, looked at every 10 ms.</summary>
-    private void Settle(bool isPresent)
+    /// <summary>A card answers some time after it got power (6.6.1): looked at every 10 ms from 100 ms on, until a second has passed.</summary>
+    private void Settle(bool isPresent, bool isChanged, bool isWished)
     {
-        if (isPresent && !HasFunctions() && --_looksLeft > 0)
+        ulong now = _port.Clock.Now;
+        if (!isPresent || isWished)
         {
-            _lookAt = _port.Clock.Now + SettleTime;
-            return;
-        }
-        if (!isPresent || _looksLeft <= 0)
-        {
-            Log.Write(LogLevel.Warning, "hotplug", "a card that came does not answer; slot on bus", _bridge.Secondary);
             PowerOff();
             _state = isPresent ? State.Ejected : State.Empty;
             return;
         }
-        WriteControl(PciExpressRegisters.PowerIndicatorMask, PciExpressRegisters.PowerIndicatorOn);
+        if (isChanged)
+        {
+            PowerOn(); // another card, whose time begins now
+            return;
+        }
+        if (now < _settleFrom)
+        {
+            _lookAt = _settleFrom;
+            return;
+        }
+        if (HasFunctions())
+        {
+            TakeIntoService();
+            return;
+        }
+        _lookAt = now + SettleInterval;
+        if (now >= _settleUntil)
+        {
+            Log.Write(LogLevel.Warning, "hotplug", "a card that came does not answer; slot on bus", _bridge.Secondary);
+            PowerOff();
+            _state = State.Ejected;
+        }
+    }
+
+    private void TakeIntoService()
+    {
+        Command(PciExpressRegisters.PowerIndicatorMask, PciExpressRegisters.PowerIndicatorOn);
         _state = State.InService;
         Arrivals++;
         int first = _scan.ScanBehind(_bridge);
@@ -214,18 +255,39 @@ public sealed class PciHotplugSlot : Device
             PciFunction function = _scan[i];
             ProbeResult result = _registry.Attach(function);
             Listener?.OnArrived(function, result);
+            PciBridge? bridge = _scan.FindBridge(function.Address);
+            if (bridge is not null && TryCreate(function, bridge, _scan, _registry, _devices, out PciHotplugSlot? slot))
+            {
+                slot!.Listener = Listener;
+                _devices.Add(slot);
+            }
         }
     }
 
-    private void TakeOutOfService()
+    private void TakeOutOfService(bool isGone)
     {
         Departures++;
+        if (isGone)
+        {
+            _scan.Leave(_bridge);
+        }
         _registry.Detach(_bridge.Address.Segment, _bridge.Secondary, _bridge.Subordinate);
         _scan.Forget(_bridge);
         Listener?.OnDeparted(this);
     }
 
-    private void PowerOff() => WriteControl(PciExpressRegisters.PowerIndicatorMask, PciExpressRegisters.PowerOff | PciExpressRegisters.PowerIndicatorOff);
+    /// <summary>The port does not answer any more, and so does nothing behind it. Should it come back, its slot is looked at as an empty one.</summary>
+    private void LosePort()
+    {
+        if (_state == State.InService)
+        {
+            Log.Write(LogLevel.Warning, "hotplug", "a port does not answer any more; what was behind it, on bus", _bridge.Secondary);
+            TakeOutOfService(isGone: true);
+        }
+        _state = State.Empty;
+    }
+
+    private void PowerOff() => Command(PciExpressRegisters.PowerIndicatorMask, PciExpressRegisters.PowerOff | PciExpressRegisters.PowerIndicatorOff);
 
     /// <summary>Reads the vendor id of the slot's first function through its port.</summary>
     private bool HasFunctions() => _bridge.IsNumbered && _scan.IsThere(new PciAddress(_bridge.Address.Segment, _bridge.Secondary, 0, 0));
@@ -240,26 +302,34 @@ public sealed class PciHotplugSlot : Device
         }
     }
 
-    /// <summary>One command to the slot, awaited where the slot says when it is done (6.7.3.2).</summary>
-    private void WriteControl(ushort cleared, ushort set)
+    /// <summary>One command to the slot. Nobody waits for its end, but for the end of the one before.</summary>
+    private void Command(ushort cleared, ushort set)
     {
         if ((_abilities & PciExpressRegisters.HasPowerController) == 0)
         {
             set &= unchecked((ushort)~PciExpressRegisters.PowerOff);
         }
+        AwaitCommand();
         ushort place = (ushort)(_capability + PciExpressRegisters.SlotControl);
-        WriteStatus(PciExpressRegisters.CommandCompleted);
         _port.WriteConfig16(place, (ushort)(_port.ReadConfig16(place) & ~cleared | set));
-        bool awaited = (_abilities & PciExpressRegisters.NoCommandCompleted) == 0;
-        for (int i = 0; awaited && i < MaxCommandLooks; i++)
+        _isCommandPending = _completesCommands;
+        _commandUntil = _port.Clock.Now + CommandLimit;
+    }
+
+    /// <summary>A command ends within a second (6.7.3.2). A slot that does not keep to that is not waited for again.</summary>
+    private void AwaitCommand()
+    {
+        while (_isCommandPending && (ReadStatus() & PciExpressRegisters.CommandCompleted) == 0)
         {
-            awaited = (ReadStatus() & PciExpressRegisters.CommandCompleted) == 0;
-            if (awaited)
+            if (_port.Clock.Now >= _commandUntil)
             {
-                _port.Clock.Pause();
+                Log.Write(LogLevel.Warning, "hotplug", "a slot does not say that a command is complete; slot on bus", _bridge.Secondary);
+                _completesCommands = _isCommandPending = false;
             }
+            _port.Clock.Pause();
         }
-        WriteStatus(PciExpressRegisters.CommandCompleted);
+        _isCommandPending = false;
+        WriteStatus((ushort)(ReadStatus() & PciExpressRegisters.CommandCompleted));
     }
 
     private sealed class SlotInterrupt : InterruptHandler

@@ -13,6 +13,9 @@ public sealed class PciRoom
     /// <summary>The size of the window in bytes; 0 when there is none.</summary>
     public ulong Length => _end - _start;
 
+    /// <summary>The first address of the window; 0 when there is none.</summary>
+    public ulong Start => _start;
+
     /// <summary>Sets the window; what was given out of another one is forgotten.</summary>
     public void Open(ulong start, ulong end)
     {
@@ -26,6 +29,11 @@ public sealed class PciRoom
     /// </summary>
     public bool TryTake(ulong length, out ulong address)
     {
+        address = 0;
+        if (length == 0 || length > Length || _start + length - 1 < _start)
+        {
+            return false;
+        }
         address = (_start + length - 1) & ~(length - 1);
         // The ranges are sorted: each one in the way moves the place behind it.
         for (int i = 0; i < _count; i++)
@@ -35,7 +43,7 @@ public sealed class PciRoom
                 address = (_ends[i] + length - 1) & ~(length - 1);
             }
         }
-        if (length == 0 || address < _start || address >= _end || length > _end - address)
+        if (address < _start || address >= _end || length > _end - address)
         {
             return false;
         }

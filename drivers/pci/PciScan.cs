@@ -4,21 +4,23 @@ using VirtioSharp.Drivers.Platform;
 namespace VirtioSharp.Drivers.Pci;
 
 /// <summary>
-/// A depth-first walk from the root buses of each segment (PCI 3.0, 6.1). A bridge is followed only to a bus above its own that was not
-/// scanned yet, so that bridges that contradict each other can't make it go on for ever. Where no firmware did, bridges get bus numbers on
-/// the way and windows at the end.
+/// A depth-first walk from the root buses of each segment (PCI 3.0, 6.1). A bridge is followed only to a bus above its own to which no other
+/// bridge leads, so that bridges that contradict each other can't make it go on for ever. Where no firmware did, bridges get bus numbers on
+/// the way and windows at the end; and so do bridges that are plugged in while the machine runs.
 /// </summary>
 public sealed class PciScan
 {
-    private const ulong LeastWindow = 2 << 20;
+    private const ulong LeastWindow = 1 << 20;
+    private const ulong HotplugWindow = 8 << 20;
+    private const int SpareBuses = 4;
 
     private readonly PciHost _host;
-    private readonly bool[] _scanned = new bool[256];
     private ScannedPciFunction[] _functions = new ScannedPciFunction[16];
     private PciBridge[] _bridges = new PciBridge[4];
     private int _count;
     private int _bridgeCount;
-    private byte _lastBus;
+    private bool _numbers;
+    private bool _spares;
 
     private PciScan(PciHost host) => _host = host;
 
@@ -41,17 +43,12 @@ public sealed class PciScan
     /// <summary>Scans all segments of a machine. Nothing is changed where firmware has set up buses and BARs.</summary>
     public static PciScan Run(PciHost host)
     {
-        PciScan scan = new(host);
+        PciScan scan = new(host) { _numbers = host.NeedsAssignment, _spares = host.NeedsAssignment };
         for (int segment = 0; segment < host.SegmentCount; segment++)
         {
-            scan._lastBus = 0;
-            for (int bus = 0; bus < 256; bus++)
+            for (int bus = 0; bus <= host.LastBus(segment); bus++)
             {
-                scan._scanned[bus] = false;
-            }
-            for (int bus = 0; bus < 256; bus++)
-            {
-                if (host.IsRootBus(segment, (byte)bus) && !scan._scanned[bus])
+                if (host.IsRootBus(segment, (byte)bus) && !scan.IsReached((ushort)segment, (byte)bus))
                 {
                     scan.ScanBus((ushort)segment, (byte)bus, null);
                 }
@@ -59,8 +56,10 @@ public sealed class PciScan
         }
         if (host.NeedsAssignment)
         {
-            scan.OpenWindows();
+            scan.OpenWindows(0);
         }
+        scan._numbers = true;
+        scan._spares = false;
         return scan;
     }
 
@@ -84,9 +83,11 @@ public sealed class PciScan
     public int ScanBehind(PciBridge bridge)
     {
         int first = _count;
+        int firstBridge = _bridgeCount;
         if (bridge.IsNumbered)
         {
             ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
+            OpenWindows(firstBridge);
         }
         return first;
     }
@@ -118,8 +119,54 @@ public sealed class PciScan
             {
                 _bridges[bridges++] = _bridges[i];
             }
+            else if (_bridges[i].Room.Length != 0)
+            {
+                _bridges[i].Parent!.Room.Return(_bridges[i].Room.Start);
+            }
+        }
+        for (int i = bridges; i < _bridgeCount; i++)
+        {
+            _bridges[i] = null!;
         }
         _bridgeCount = bridges;
+    }
+
+    /// <summary>Notes that the functions behind a bridge have left, before their drivers end: those see nobody at their addresses.</summary>
+    internal void Leave(PciBridge bridge)
+    {
+        for (int i = 0; i < _count; i++)
+        {
+            if (IsBehind(_functions[i].Parent, bridge))
+            {
+                _functions[i].Leave();
+            }
+        }
+    }
+
+    /// <summary>True when functions are known right behind a bridge.</summary>
+    internal bool KnowsBehind(PciBridge bridge)
+    {
+        bool any = false;
+        for (int i = 0; i < _count; i++)
+        {
+            any |= _functions[i].Parent == bridge;
+        }
+        return any;
+    }
+
+    /// <summary>True when the functions known right behind a bridge still answer and are still set up.</summary>
+    internal bool IsAsBefore(PciBridge bridge)
+    {
+        bool same = true;
+        for (int i = 0; i < _count && same; i++)
+        {
+            same = _functions[i].Parent != bridge || _functions[i].IsAsBefore();
+        }
+        for (int i = 0; i < _bridgeCount && same; i++)
+        {
+            same = _bridges[i].Parent != bridge || _bridges[i].IsAsBefore;
+        }
+        return same;
     }
 
     /// <summary>True when a function answers at an address at this moment.</summary>
@@ -136,8 +183,6 @@ public sealed class PciScan
 
     private void ScanBus(ushort segment, byte bus, PciBridge? parent)
     {
-        _scanned[bus] = true;
-        _lastBus = bus > _lastBus ? bus : _lastBus;
         for (byte device = 0; device < 32; device++)
         {
             ScanDevice(segment, bus, device, parent);
@@ -152,7 +197,7 @@ public sealed class PciScan
             return;
         }
         byte header = _host.ReadConfig8(first, PciRegisters.HeaderType);
-        Add(first, header, parent);
+        ScannedPciFunction zero = Add(first, header, parent);
         if ((header & PciRegisters.HeaderMultifunction) == 0)
         {
             return;
@@ -160,7 +205,15 @@ public sealed class PciScan
         for (byte function = 1; function < 8; function++)
         {
             PciAddress address = new(segment, bus, device, function);
-            if (IsPresent(_host.ReadConfig16(address, PciRegisters.VendorId)))
+            if (!IsPresent(_host.ReadConfig16(address, PciRegisters.VendorId)))
+            {
+                continue;
+            }
+            if (new ScannedPciFunction(_host, address, parent).IsGhostOf(zero))
+            {
+                Log.Write(LogLevel.Warning, "pci", "a device answers for functions that it does not have, function", function);
+            }
+            else
             {
                 Add(address, _host.ReadConfig8(address, PciRegisters.HeaderType), parent);
             }
@@ -169,36 +222,83 @@ public sealed class PciScan
 
     private static bool IsPresent(ushort vendor) => vendor is not PciRegisters.NoVendor and not 0;
 
-    private void Add(PciAddress address, byte header, PciBridge? parent)
+    private ScannedPciFunction Add(PciAddress address, byte header, PciBridge? parent)
     {
         if (_count == _functions.Length)
         {
             Array.Resize(ref _functions, _count * 2);
         }
-        _functions[_count++] = new ScannedPciFunction(_host, address, parent);
+        ScannedPciFunction function = new(_host, address, parent);
+        function.Identify();
+        _functions[_count++] = function;
         if ((header & PciRegisters.HeaderLayoutMask) == PciRegisters.HeaderBridge)
         {
-            Follow(new PciBridge(_host, address, parent), parent);
+            Follow(function, new PciBridge(_host, address, parent));
         }
+        return function;
     }
 
-    private void Follow(PciBridge bridge, PciBridge? parent)
+    private void Follow(ScannedPciFunction function, PciBridge bridge)
     {
-        byte bus = bridge.Address.Bus;
-        if (!bridge.IsNumbered && _host.NeedsAssignment && _lastBus < 255 && (parent is null || parent.Subordinate > _lastBus))
+        if (bridge.IsNumbered || !_numbers)
         {
-            // Everything above is the bridge's until it is known how much it needs.
-            bridge.Number((byte)(_lastBus + 1), parent?.Subordinate ?? 255);
-            Enter(bridge);
-            ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
-            bridge.Number(bridge.Secondary, _lastBus);
+            bool leadsOn = bridge.Secondary > bridge.Address.Bus && bridge.Secondary <= bridge.Subordinate;
+            if (leadsOn && !IsReached(bridge.Address.Segment, bridge.Secondary))
+            {
+                Enter(bridge);
+                ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
+            }
             return;
         }
-        if (bridge.Secondary > bus && bridge.Secondary <= bridge.Subordinate && !_scanned[bridge.Secondary])
+        byte last = LastUsed(bridge.Address, bridge.Parent);
+        byte limit = bridge.Parent?.Subordinate ?? RootLimit(bridge.Address);
+        // Everything above is the bridge's until it is known how much it needs.
+        if (last >= limit || !bridge.Number((byte)(last + 1), limit))
         {
-            Enter(bridge);
-            ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
+            Log.Write(LogLevel.Warning, "pci", "a bridge can't be given bus numbers; it is on bus", bridge.Address.Bus);
+            return;
         }
+        Enter(bridge);
+        ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
+        last = LastUsed(new PciAddress(bridge.Address.Segment, bridge.Secondary, 0, 0), bridge);
+        // A switch may come. Spare numbers are given from the first half only, so that those that need numbers now get them.
+        bool spares = _spares && last + SpareBuses <= limit / 2 && PciHotplugSlot.IsHotplugPort(function, out _);
+        bridge.Number(bridge.Secondary, (byte)(spares ? last + SpareBuses : last));
+    }
+
+    /// <summary>True when a bridge leads to a bus.</summary>
+    private bool IsReached(ushort segment, byte bus)
+    {
+        bool reached = false;
+        for (int i = 0; i < _bridgeCount; i++)
+        {
+            reached |= _bridges[i].Address.Segment == segment && _bridges[i].Secondary == bus;
+        }
+        return reached;
+    }
+
+    /// <summary>The last bus number in use behind the bridges of one bus, which is its own when there are none.</summary>
+    private byte LastUsed(PciAddress place, PciBridge? parent)
+    {
+        byte last = place.Bus;
+        for (int i = 0; i < _bridgeCount; i++)
+        {
+            PciBridge other = _bridges[i];
+            bool isBeside = other.Parent == parent && other.Address.Segment == place.Segment && other.Address.Bus == place.Bus;
+            last = isBeside && other.Subordinate > last ? other.Subordinate : last;
+        }
+        return last;
+    }
+
+    /// <summary>The last bus number of a root bus: what lies above is another host bridge's, or out of reach.</summary>
+    private byte RootLimit(PciAddress place)
+    {
+        byte limit = place.Bus;
+        while (limit < _host.LastBus(place.Segment) && !_host.IsRootBus(place.Segment, (byte)(limit + 1)))
+        {
+            limit++;
+        }
+        return limit;
     }
 
     private void Enter(PciBridge bridge)
@@ -208,41 +308,66 @@ public sealed class PciScan
             Array.Resize(ref _bridges, _bridgeCount * 2);
         }
         _bridges[_bridgeCount++] = bridge;
+        if (bridge.Room.Length != 0)
+        {
+            bridge.Parent?.Room.Note(bridge.Room.Start, bridge.Room.Length);
+        }
     }
 
-    /// <summary>Gives every bridge a window for what is behind it, and some room for what may come; those in front come first in the list.</summary>
-    private void OpenWindows()
+    /// <summary>
+    /// Gives the bridges from <paramref name="first"/> on that have none a window for what is behind them; those in front come first in the list.
+    /// What is too much is tried again with half of it: a part of the functions is better than none.
+    /// </summary>
+    private void OpenWindows(int first)
     {
-        for (int i = 0; i < _bridgeCount; i++)
+        for (int i = first; i < _bridgeCount; i++)
         {
             PciBridge bridge = _bridges[i];
-            ulong length = WindowOf(bridge);
-            ulong start = 0;
-            bool found = bridge.Parent is null ? _host.TryAssignMemory(length, out start) : bridge.Parent.Room.TryTake(length, out start);
-            if (found)
+            if (bridge.Room.Length != 0)
             {
-                bridge.Open(start, length);
+                continue;
             }
-            else
+            ulong wanted = WindowOf(bridge);
+            ulong length = wanted;
+            ulong start;
+            while (!TryTakeRoom(bridge.Parent, length, out start) && length > LeastWindow)
             {
-                Log.Write(LogLevel.Warning, "pci", "there is no room for the window of a bridge, in bytes", length);
+                length /= 2;
+            }
+            if (start == 0)
+            {
+                Log.Write(LogLevel.Warning, "pci", "there is no room for the window of a bridge, in bytes", wanted);
+            }
+            else if (!bridge.Open(start, length))
+            {
+                bridge.Parent?.Room.Return(start);
+                Log.Write(LogLevel.Warning, "pci", "a bridge does not open its window; it leads to bus", bridge.Secondary);
             }
         }
+    }
+
+    private bool TryTakeRoom(PciBridge? parent, ulong length, out ulong start)
+    {
+        bool found = parent is null ? _host.TryAssignMemory(length, out start) : parent.Room.TryTake(length, out start);
+        start = found ? start : 0;
+        return found;
     }
 
     /// <summary>What a bridge needs: the BARs and the windows behind it, as a power of two.</summary>
     private ulong WindowOf(PciBridge bridge)
     {
         ulong sum = 0;
+        bool mayGrow = false;
         for (int i = 0; i < _count; i++)
         {
             sum += _functions[i].Parent == bridge ? _functions[i].MemoryNeeded : 0;
+            mayGrow |= _spares && _functions[i].Address.Equals(bridge.Address) && PciHotplugSlot.IsHotplugPort(_functions[i], out _);
         }
         for (int i = 0; i < _bridgeCount; i++)
         {
             sum += _bridges[i].Parent == bridge ? WindowOf(_bridges[i]) : 0;
         }
-        ulong length = LeastWindow;
+        ulong length = mayGrow ? HotplugWindow : LeastWindow;
         while (length < sum)
         {
             length *= 2;

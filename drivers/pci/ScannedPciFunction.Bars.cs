@@ -1,10 +1,14 @@
 // A scanned function: how large its BARs are, and where they are put when nobody did (PCI 3.0, 6.2.5).
+using VirtioSharp.Drivers.Platform;
+
 namespace VirtioSharp.Drivers.Pci;
 
 public sealed partial class ScannedPciFunction
 {
     private bool _sized;
     private bool _assigned;
+    private uint _identity;
+    private ushort _enabled;
 
     /// <summary>True when another BAR of the function lies there too: nobody can tell which of them would answer.</summary>
     private bool OverlapsAnother(int index)
@@ -49,6 +53,49 @@ public sealed partial class ScannedPciFunction
         }
     }
 
+    /// <summary>Notes who answers here, to tell it from what comes later.</summary>
+    internal void Identify() => _identity = ReadConfig32(PciRegisters.VendorId);
+
+    /// <summary>
+    /// True when the function that was found still answers and is still set up: its ids, its BARs, and what it was allowed to do.
+    /// </summary>
+    internal bool IsAsBefore()
+    {
+        if (ReadConfig32(PciRegisters.VendorId) != _identity || (_enabled & ~ReadConfig16(PciRegisters.Command)) != 0)
+        {
+            return false;
+        }
+        for (int i = 0; i < BarCount; i++)
+        {
+            uint low = ReadConfig32((ushort)(PciRegisters.Bar0 + i * 4)) & (_bars[i].IsPorts ? ~3u : ~15u);
+            if (_bars[i].Length != 0 && low != (uint)_bars[i].Address)
+            {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    /// <summary>
+    /// True when another function of the same device shows the same ids and the same addresses, of which there is one at least: no second
+    /// function, but the same one again, of a device that does not look at the number.
+    /// </summary>
+    internal bool IsGhostOf(ScannedPciFunction first)
+    {
+        bool anywhere = false;
+        for (ushort offset = PciRegisters.Bar0; offset < PciRegisters.Bar0 + 4 * BarCount; offset += 4)
+        {
+            uint bar = ReadConfig32(offset);
+            if (bar != first.ReadConfig32(offset))
+            {
+                return false;
+            }
+            anywhere |= (bar & ~15u) != 0;
+        }
+        return anywhere && ReadConfig32(PciRegisters.VendorId) == first.ReadConfig32(PciRegisters.VendorId) &&
+            ReadConfig32(PciRegisters.SubsystemVendorId) == first.ReadConfig32(PciRegisters.SubsystemVendorId);
+    }
+
     private void SizeBars()
     {
         MeasureBars();
@@ -74,6 +121,10 @@ public sealed partial class ScannedPciFunction
                 WriteConfig16(PciRegisters.Command, (ushort)(command & ~(PciRegisters.CommandMemory | PciRegisters.CommandPorts)));
                 _bars[i] = new PciBar(Assign(i, room, bar.Is64Bit), bar.Length, false, bar.Is64Bit, bar.IsPrefetchable);
                 WriteConfig16(PciRegisters.Command, command);
+            }
+            else if (Parent is not null || _host.NeedsAssignment)
+            {
+                Log.Write(LogLevel.Warning, "pci", "there is no room for a BAR, in bytes", bar.Length);
             }
         }
     }

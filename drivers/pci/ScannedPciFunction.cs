@@ -16,6 +16,7 @@ public sealed partial class ScannedPciFunction : PciFunction
     private MsiCapability? _msi;
     private InterruptHandler? _pinHandler;
     private InterruptKind _kind;
+    private bool _isGone;
 
     /// <summary>
     /// Describes the function at <paramref name="address"/>, behind <paramref name="parent"/> when it is not on a root bus; nothing is read yet.
@@ -42,23 +43,44 @@ public sealed partial class ScannedPciFunction : PciFunction
     /// <inheritdoc/>
     public override ushort ConfigSpaceLength => _host.ConfigSpaceLength;
 
-    /// <inheritdoc/>
-    public override byte ReadConfig8(ushort offset) => _host.ReadConfig8(Address, offset);
+    /// <summary>The function has left its bus: from here on it reads as all ones, whatever has come to its address.</summary>
+    internal void Leave() => _isGone = true;
 
     /// <inheritdoc/>
-    public override ushort ReadConfig16(ushort offset) => _host.ReadConfig16(Address, offset);
+    public override byte ReadConfig8(ushort offset) => _isGone ? byte.MaxValue : _host.ReadConfig8(Address, offset);
 
     /// <inheritdoc/>
-    public override uint ReadConfig32(ushort offset) => _host.ReadConfig32(Address, offset);
+    public override ushort ReadConfig16(ushort offset) => _isGone ? ushort.MaxValue : _host.ReadConfig16(Address, offset);
 
     /// <inheritdoc/>
-    public override void WriteConfig8(ushort offset, byte value) => _host.WriteConfig8(Address, offset, value);
+    public override uint ReadConfig32(ushort offset) => _isGone ? uint.MaxValue : _host.ReadConfig32(Address, offset);
 
     /// <inheritdoc/>
-    public override void WriteConfig16(ushort offset, ushort value) => _host.WriteConfig16(Address, offset, value);
+    public override void WriteConfig8(ushort offset, byte value)
+    {
+        if (!_isGone)
+        {
+            _host.WriteConfig8(Address, offset, value);
+        }
+    }
 
     /// <inheritdoc/>
-    public override void WriteConfig32(ushort offset, uint value) => _host.WriteConfig32(Address, offset, value);
+    public override void WriteConfig16(ushort offset, ushort value)
+    {
+        if (!_isGone)
+        {
+            _host.WriteConfig16(Address, offset, value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public override void WriteConfig32(ushort offset, uint value)
+    {
+        if (!_isGone)
+        {
+            _host.WriteConfig32(Address, offset, value);
+        }
+    }
 
     /// <inheritdoc/>
     public override bool TryGetBar(int index, out PciBar bar)
@@ -104,6 +126,7 @@ public sealed partial class ScannedPciFunction : PciFunction
             }
         }
         WriteConfig16(PciRegisters.Command, (ushort)(ReadConfig16(PciRegisters.Command) | wanted));
+        _enabled = wanted;
         return (ReadConfig16(PciRegisters.Command) & wanted) == wanted;
     }
 
@@ -111,6 +134,7 @@ public sealed partial class ScannedPciFunction : PciFunction
     public override void Disable()
     {
         ushort command = ReadConfig16(PciRegisters.Command);
+        _enabled = 0;
         WriteConfig16(PciRegisters.Command, (ushort)(command & ~PciRegisters.CommandBusMaster));
     }
 

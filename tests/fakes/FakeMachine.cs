@@ -10,7 +10,7 @@ namespace VirtioSharp.Tests.Fakes;
 /// A <see cref="PciHost"/> for tests. Everything happens in the calling thread and in the same order every time: devices work in
 /// <see cref="Run"/> or while somebody waits. Dispose it at the end of each test: it fails the test when a rule was broken.
 /// </summary>
-public sealed class FakeMachine : PciHost, IDisposable
+public sealed partial class FakeMachine : PciHost, IDisposable
 {
     /// <summary>Addresses from here to <see cref="RamEnd"/> are RAM, besides everything below <see cref="LowRamEnd"/>.</summary>
     public const ulong RamStart = FakeDma.FirstAddress;
@@ -108,22 +108,6 @@ public sealed class FakeMachine : PciHost, IDisposable
     /// <summary>The functions in the order in which they were plugged.</summary>
     public IReadOnlyList<FakePciFunction> Functions => _order;
 
-    /// <summary>Plugs a function in.</summary>
-    public T Plug<T>(T function, byte bus, byte device, byte number = 0)
-        where T : FakePciFunction
-    {
-        PciAddress address = new(0, bus, device, number);
-        _functions.Add(address, function);
-        _order.Add(function);
-        function.OnPlugged(this, address);
-        FakeVirtioDevice? virtio = (function as FakeVirtioPciDevice)?.Device ?? (function as FakeLegacyPciDevice)?.Device;
-        if (virtio is not null)
-        {
-            FakeDma.Users.Add((start, length) => function.IsPresent && virtio.Queues.Any(queue => queue.UsesMemory(start, length)));
-        }
-        return function;
-    }
-
     /// <summary>Plugs a virtio device in on the next free slot of bus 0, behind modern PCI.</summary>
     public FakeVirtioPciDevice Plug(FakeVirtioDevice device)
     {
@@ -154,9 +138,9 @@ public sealed class FakeMachine : PciHost, IDisposable
         {
             Violations.Require(round < MaxRounds, "the devices never come to rest");
             any = false;
-            foreach (FakePciFunction function in _order)
+            foreach (FakePciFunction function in _order.ToArray())
             {
-                any |= function.IsPresent && function.Run();
+                any |= function.Answers && function.Run();
             }
             foreach (FakeMmioDevice device in _platform)
             {
@@ -195,16 +179,12 @@ public sealed class FakeMachine : PciHost, IDisposable
     public override bool NeedsAssignment => HasRoomForBars;
 
     /// <inheritdoc/>
-    public override bool IsRootBus(int segment, byte bus) => bus == 0 || RootBuses.Contains(bus);
-
-    /// <summary>The first buses of further host bridges.</summary>
-    public HashSet<byte> RootBuses { get; } = [];
-
-    /// <inheritdoc/>
     public override bool TryAssignMemory(ulong length, out ulong address)
     {
-        address = HasRoomForBars ? AssignMemory(length, high: false) : 0;
-        return HasRoomForBars;
+        address = (_nextLowMemory + length - 1) & ~(length - 1);
+        bool found = HasRoomForBars && length <= ChipsetStart && address <= ChipsetStart - length;
+        address = found ? AssignMemory(length, high: false) : 0;
+        return found;
     }
 
     /// <inheritdoc/>
@@ -370,18 +350,13 @@ public sealed class FakeMachine : PciHost, IDisposable
     private uint ReadConfig(PciAddress address, ushort offset, int width)
     {
         CheckConfig(offset, width);
-        return _functions.TryGetValue(address, out FakePciFunction? function) && function.IsPresent
-            ? function.ReadConfig(offset, width)
-            : uint.MaxValue;
+        return Find(address) is FakePciFunction function ? function.ReadConfig(offset, width) : uint.MaxValue;
     }
 
     private void WriteConfig(PciAddress address, ushort offset, int width, uint value)
     {
         CheckConfig(offset, width);
-        if (_functions.TryGetValue(address, out FakePciFunction? function) && function.IsPresent)
-        {
-            function.WriteConfig(offset, width, value);
-        }
+        Find(address)?.WriteConfig(offset, width, value);
     }
 
     private void CheckConfig(ushort offset, int width) =>

@@ -15,6 +15,7 @@ public class FakePciFunction
     private readonly byte[] _writable = new byte[ConfigLength];
     private readonly FakeBar?[] _bars = new FakeBar?[Bars];
     private FakeMachine? _machine;
+    private PciAddress _address;
     private ushort _nextCapability = PciRegisters.FirstCapability;
     private ushort _lastLink = PciRegisters.CapabilitiesPointer;
 
@@ -30,11 +31,20 @@ public class FakePciFunction
     /// <summary>The machine it is plugged into.</summary>
     public FakeMachine Machine => _machine ?? throw new InvalidOperationException("the function is not plugged in");
 
-    /// <summary>Where it is plugged.</summary>
-    public PciAddress Address { get; private set; }
+    /// <summary>Where it is: behind a bridge that changes with the bridge's numbers.</summary>
+    public PciAddress Address => Behind is null ? _address : new PciAddress(Behind.Address.Segment, Behind.Secondary, _address.Device, _address.Function);
+
+    /// <summary>The bridge it is plugged in behind; null on a bus that has its number from elsewhere.</summary>
+    public FakePciBridge? Behind { get; private set; }
 
     /// <summary>False once it was pulled.</summary>
     public bool IsPresent { get; set; } = true;
+
+    /// <summary>False while its slot gives it no power.</summary>
+    public bool IsPowered { get; private set; } = true;
+
+    /// <summary>True when it is there, has power, and so have the bridges in front of it.</summary>
+    public bool Answers => IsPresent && IsPowered && (Behind?.Answers ?? true);
 
     /// <summary>A fault: changes what a config read shows (offset, width, value).</summary>
     public Func<ushort, int, uint, uint>? OnConfigRead { get; set; }
@@ -45,8 +55,8 @@ public class FakePciFunction
     /// <summary>True while the device asks for its pin and the command register lets it.</summary>
     public bool IsPinUp => WantsPin && (Get16(PciRegisters.Command) & PciRegisters.CommandInterruptDisable) == 0;
 
-    /// <summary>True when the function may reach memory.</summary>
-    public bool IsBusMaster => (Get16(PciRegisters.Command) & PciRegisters.CommandBusMaster) != 0;
+    /// <summary>True when the function may reach memory, as far as it and the bridges in front of it are concerned.</summary>
+    public bool IsBusMaster => (Get16(PciRegisters.Command) & PciRegisters.CommandBusMaster) != 0 && (Behind?.IsBusMaster ?? true);
 
     /// <summary>True while the device asks for its pin.</summary>
     protected virtual bool WantsPin => false;
@@ -160,6 +170,16 @@ public class FakePciFunction
     /// <summary>The BAR at an index.</summary>
     public FakeBar? BarAt(int index) => _bars[index];
 
+    /// <summary>Turns the power on or off; without it the function forgets its BARs and what it may do.</summary>
+    public void Power(bool isOn)
+    {
+        if (IsPowered && !isOn)
+        {
+            OnPowerLost();
+        }
+        IsPowered = isOn;
+    }
+
     /// <summary>Does the work that is there; true when something was done.</summary>
     public virtual bool Run() => false;
 
@@ -196,13 +216,17 @@ public class FakePciFunction
         OnConfigWritten(offset, width);
     }
 
-    /// <summary>Called when the function was plugged in: firmware assigns its BARs and turns decoding on.</summary>
-    internal void OnPlugged(FakeMachine machine, PciAddress address)
+    /// <summary>
+    /// Called when the function was plugged in. Firmware, where there is one, assigns its BARs in the window of the bridge in front of it, and
+    /// turns decoding on.
+    /// </summary>
+    internal void OnPlugged(FakeMachine machine, PciAddress address, FakePciBridge? behind = null, bool byFirmware = true)
     {
         _machine = machine;
-        Address = address;
+        _address = address;
+        Behind = behind;
         ushort decode = 0;
-        for (int i = 0; i < Bars; i++)
+        for (int i = 0; i < Bars && byFirmware; i++)
         {
             if (_bars[i] is not FakeBar bar)
             {
@@ -211,17 +235,20 @@ public class FakePciFunction
             uint low = Get32(PciRegisters.Bar0 + 4 * i);
             bool isPorts = (low & PciRegisters.BarPorts) != 0;
             bool high = (low & PciRegisters.BarTypeMask) == PciRegisters.BarType64Bit;
-            AssignBar(i, isPorts ? machine.AssignPorts(bar.Length) : machine.AssignMemory(bar.Length, high));
+            ulong memory = isPorts ? 0 : behind?.Take(bar.Length) ?? machine.AssignMemory(bar.Length, high);
+            AssignBar(i, isPorts ? machine.AssignPorts(bar.Length) : memory);
             decode |= isPorts ? PciRegisters.CommandPorts : PciRegisters.CommandMemory;
         }
         Set16(PciRegisters.Command, decode);
+        OnPlugged(byFirmware);
     }
 
     /// <summary>True when one of the BARs answers at <paramref name="address"/>.</summary>
     internal bool TryDecode(ulong address, bool isPorts, out FakeBar? found, out ulong offset)
     {
         ushort needed = isPorts ? PciRegisters.CommandPorts : PciRegisters.CommandMemory;
-        for (int i = 0; i < Bars && (Get16(PciRegisters.Command) & needed) != 0; i++)
+        bool passes = (Get16(PciRegisters.Command) & needed) != 0 && (Behind?.PassesAddress(address, isPorts) ?? true);
+        for (int i = 0; i < Bars && passes; i++)
         {
             bool barIsPorts = (Get32(PciRegisters.Bar0 + 4 * i) & PciRegisters.BarPorts) != 0;
             if (_bars[i] is FakeBar bar && barIsPorts == isPorts && address >= BarAddress(i) && address - BarAddress(i) < bar.Length)
@@ -234,6 +261,24 @@ public class FakePciFunction
         found = null;
         offset = 0;
         return false;
+    }
+
+    /// <summary>Called when the function was plugged in, after its BARs.</summary>
+    protected virtual void OnPlugged(bool byFirmware)
+    {
+    }
+
+    /// <summary>Called when the power is gone.</summary>
+    protected virtual void OnPowerLost()
+    {
+        Set16(PciRegisters.Command, 0);
+        for (int i = 0; i < Bars; i++)
+        {
+            if (_bars[i] is not null)
+            {
+                AssignBar(i, 0);
+            }
+        }
     }
 
     /// <summary>Reads a part of config space that is no memory; false for the others.</summary>
