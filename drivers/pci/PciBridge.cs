@@ -65,15 +65,27 @@ public sealed class PciBridge
         uint window = (uint)(start >> 16 & 0xFFF0) | (uint)(start + length - 1 & 0xFFF0_0000);
         _host.WriteConfig32(Address, PciRegisters.MemoryBase, window);
         _host.WriteConfig32(Address, PciRegisters.PrefetchableBase, ClosedWindow);
-        ushort wanted = PciRegisters.CommandMemory | PciRegisters.CommandBusMaster;
-        _host.WriteConfig16(Address, PciRegisters.Command, (ushort)(_host.ReadConfig16(Address, PciRegisters.Command) | wanted));
         if ((_host.ReadConfig32(Address, PciRegisters.MemoryBase) & 0xFFF0_FFF0) != window ||
-            (_host.ReadConfig16(Address, PciRegisters.Command) & wanted) != wanted)
+            !TryAllow(PciRegisters.CommandMemory | PciRegisters.CommandBusMaster))
         {
             return false;
         }
         Room.Open(start, start + length);
         return true;
+    }
+
+    /// <summary>Lets functions behind the bridge reach memory, as far as it and those in front of it are concerned; false when that does not stick.</summary>
+    internal bool TryLetReachMemory() => TryAllow(PciRegisters.CommandBusMaster) && (Parent is null || Parent.TryLetReachMemory());
+
+    private bool TryAllow(ushort wanted)
+    {
+        ushort command = _host.ReadConfig16(Address, PciRegisters.Command);
+        if ((command & wanted) != wanted)
+        {
+            _host.WriteConfig16(Address, PciRegisters.Command, (ushort)(command | wanted));
+            command = _host.ReadConfig16(Address, PciRegisters.Command);
+        }
+        return (command & wanted) == wanted;
     }
 
     private void ReadWindow()

@@ -127,7 +127,7 @@ public sealed partial class ScannedPciFunction : PciFunction
         }
         WriteConfig16(PciRegisters.Command, (ushort)(ReadConfig16(PciRegisters.Command) | wanted));
         _enabled = wanted;
-        return (ReadConfig16(PciRegisters.Command) & wanted) == wanted;
+        return (ReadConfig16(PciRegisters.Command) & wanted) == wanted && (Parent is null || Parent.TryLetReachMemory());
     }
 
     /// <inheritdoc/>

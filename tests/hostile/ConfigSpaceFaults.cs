@@ -21,6 +21,14 @@ public static class ConfigSpaceFaults
         { Requirements = "PCI-DISC-1" },
         new("C03c", "the id is above those of virtio", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.DeviceId, 0x1080)),
         new("C03d", "the vendor is another one", Outcome.Ignored, scene => scene.Function.Set16(PciRegisters.VendorId, 0x8086)),
+        new("C04", "it answers for all eight functions of its device", Outcome.Works, scene =>
+        {
+            scene.Function.Set8(PciRegisters.HeaderType, PciRegisters.HeaderMultifunction);
+            for (byte number = 1; number < 8; number++)
+            {
+                scene.Machine.Alias(scene.Function, number);
+            }
+        }),
         new("C05a", "the header type does not exist", Outcome.Ignored, scene => scene.Function.Set8(PciRegisters.HeaderType, 0x7F)),
         new("C05b", "a bridge with the id of a disk", Outcome.Ignored, scene => scene.Function.Set8(PciRegisters.HeaderType, 1)),
         new("C06", "a bridge leads to its own bus", Outcome.Works, scene => scene.Machine.Plug(new FakePciBridge(0, 0, 255), 0, 1)),
