@@ -44,6 +44,9 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>Called when something was lent: a device may look at any moment.</summary>
     public Action? AfterShare { get; set; }
 
+    /// <summary>Devices see what is allocated from now on at <paramref name="address"/> and above; it must be above what was allocated.</summary>
+    public void Skip(ulong address) => _next = Math.Max(_next, address);
+
     /// <summary>Lets the <paramref name="count"/>-th allocation from now on fail, counted from 1; 0 for none.</summary>
     public void FailAllocation(int count) => _failIn = count;
 

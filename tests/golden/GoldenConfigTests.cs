@@ -25,6 +25,10 @@ public sealed class GoldenConfigTests
         Expect("blk-transitional", ["1af4:1001", "bar 0 ports 0x80", MsixBar, StructureBar, "98 id 11", .. s_structures]);
 
     [Fact]
+    public void A_legacy_disk_has_a_port_BAR_and_no_structures() =>
+        Expect("blk-legacy", ["1af4:1001", "bar 0 ports 0x80", MsixBar, "40 id 11"]);
+
+    [Fact]
     public void A_disk_without_vectors_has_no_MSIX_capability() => Expect("blk-without-vectors", ["1af4:1042", StructureBar, .. s_structures]);
 
     [Fact]

@@ -1,6 +1,7 @@
 // Device misbehaviour as data: one name, one deviation, one expectation.
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Block;
+using VirtioSharp.Tests.Fakes.Pci;
 using VirtioSharp.Tests.Fakes.Virtio;
 
 namespace VirtioSharp.Tests.Hostile;
@@ -75,13 +76,24 @@ public sealed record FaultCase(string Id, string Story, Outcome Expected, Action
 /// <summary>The stage: a machine with one disk that was not probed yet.</summary>
 public sealed class FaultScene
 {
+    private readonly FakeVirtioPciDevice? _modern;
+    private readonly FakeLegacyPciDevice? _legacy;
+
     /// <summary>Makes the stage.</summary>
-    public FaultScene(bool withMsix, bool packed = false, uint notifyMultiplier = 4)
+    public FaultScene(bool withMsix, bool packed = false, uint notifyMultiplier = 4, bool legacy = false)
     {
         Disk = new FakeBlockDevice(256);
         Disk.OfferedFeatures |= packed ? FakeVirtioDevice.RingPacked : 0;
         new Random(1).NextBytes(Disk.Disk);
-        Function = Machine.Plug(new FakeVirtioPciDevice(Disk, withMsix ? (ushort)4 : (ushort)0, hasPin: true, notifyMultiplier), 0, 3);
+        ushort vectors = withMsix ? (ushort)4 : (ushort)0;
+        if (legacy)
+        {
+            _legacy = Machine.Plug(new FakeLegacyPciDevice(Disk, vectors), 0, 3);
+        }
+        else
+        {
+            _modern = Machine.Plug(new FakeVirtioPciDevice(Disk, vectors, hasPin: true, notifyMultiplier), 0, 3);
+        }
     }
 
     /// <summary>The machine.</summary>
@@ -90,8 +102,14 @@ public sealed class FaultScene
     /// <summary>The disk.</summary>
     public FakeBlockDevice Disk { get; }
 
+    /// <summary>The disk's PCI function, with the modern interface.</summary>
+    public FakeVirtioPciDevice Function => _modern ?? throw new InvalidOperationException("the case needs the modern interface");
+
+    /// <summary>The disk's PCI function, with the legacy interface.</summary>
+    public FakeLegacyPciDevice LegacyFunction => _legacy ?? throw new InvalidOperationException("the case needs the legacy interface");
+
     /// <summary>The disk's PCI function.</summary>
-    public FakeVirtioPciDevice Function { get; private set; }
+    public FakePciFunction AnyFunction => (FakePciFunction?)_modern ?? LegacyFunction;
 
     /// <summary>The disk's queue.</summary>
     public FakeVirtqueue Queue => Disk.Queues[0];
@@ -124,7 +142,11 @@ public sealed class FaultScene
         letGo: false);
 
     /// <summary>Sends the queue's interrupt whatever the ring says.</summary>
-    public void Interrupt() => Function.RaiseQueue(Queue.Vector);
+    public void Interrupt()
+    {
+        _modern?.RaiseQueue(Queue.Vector);
+        _legacy?.RaiseQueue(Queue.Vector);
+    }
 
     /// <summary>Changes a byte of a capability.</summary>
     public void SetCapability(ushort capability, int offset, byte value) => Function.Set8(capability + offset, value);

@@ -99,6 +99,6 @@ public static class RingFaults
         })) { NeedsMsix = true },
         new("I12", "the machine has no message left", Outcome.Works, scene => scene.Machine.Messages = 0) { NeedsMsix = true },
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
-            () => scene.Machine.Pull(scene.Function), letGo: false)),
+            () => scene.Machine.Pull(scene.AnyFunction), letGo: false)),
     ];
 }

@@ -81,11 +81,11 @@ public sealed class LegacyPciTransport : VirtioTransport
             function.Disable();
             return ProbeResult.Failed("the function does not let itself be enabled", command);
         }
-        if (!function.TryMapBar(Bar, out IoRegion? region) || region!.Length < ConfigWithVectors ||
+        if (!MayHoldRegisters(function) || !function.TryMapBar(Bar, out IoRegion? region) || region!.Length < ConfigWithVectors ||
             !IoWindow.TryCreate(region, 0, Math.Min(region.Length, MaxLength), out IoWindow registers))
         {
             function.Disable();
-            return ProbeResult.Failed("BAR 0 does not hold the registers of the legacy interface", 0);
+            return ProbeResult.Failed("BAR 0 does not hold the registers of the legacy interface, or nobody assigned it", 0);
         }
         transport = new LegacyPciTransport(function, type, registers);
         return ProbeResult.Bound;
@@ -215,6 +215,17 @@ public sealed class LegacyPciTransport : VirtioTransport
 
     /// <inheritdoc/>
     public override void Disable() => _function.Disable();
+
+    /// <summary>
+    /// The registers are in ports (4.1.4.10). Some devices without ports have them in memory; but where a function has structures of the modern
+    /// interface, or its MSI-X table, these may be what lies there.
+    /// </summary>
+    private static bool MayHoldRegisters(PciFunction function) =>
+        function.TryGetBar(Bar, out PciBar bar) && (bar.IsPorts || !PciCapabilities.TryFind(function, PciRegisters.CapabilityVendor, out _)) &&
+        !(PciCapabilities.TryFind(function, PciRegisters.CapabilityMsix, out byte msix) && TableBar(function, msix) == Bar);
+
+    private static int TableBar(PciFunction function, byte capability) =>
+        capability + 8 <= PciRegisters.CapabilitiesEnd ? (int)(function.ReadConfig32((ushort)(capability + 4)) & 7) : -1;
 
     private void Select(ushort queue) => _registers.Write16(QueueSelect, queue);
 

@@ -15,6 +15,7 @@ public sealed class QtestGoldenTests
     [Theory]
     [InlineData("blk-modern", 0x1042, "virtio-blk-pci,drive=null,disable-legacy=on")]
     [InlineData("blk-transitional", 0x1001, "virtio-blk-pci,drive=null,disable-legacy=off,disable-modern=off")]
+    [InlineData("blk-legacy", 0x1001, "virtio-blk-pci,drive=null,disable-legacy=off,disable-modern=on")]
     [InlineData("blk-without-vectors", 0x1042, "virtio-blk-pci,drive=null,disable-legacy=on,vectors=0")]
     [InlineData("blk-root-port", 0x1042, "pcie-root-port,id=rp,bus=pcie.0", "virtio-blk-pci,drive=null,bus=rp")]
     [InlineData("console-modern", 0x1043, "virtio-serial-pci,disable-legacy=on")]

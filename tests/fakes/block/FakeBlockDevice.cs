@@ -25,6 +25,9 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     /// <summary>VIRTIO_BLK_F_FLUSH.</summary>
     public const ulong Flush = 1ul << 9;
 
+    /// <summary>VIRTIO_F_ANY_LAYOUT, of the legacy interface.</summary>
+    public const ulong AnyLayout = 1ul << 27;
+
     /// <summary>VIRTIO_BLK_S_OK.</summary>
     public const byte StatusOk = 0;
 
@@ -186,6 +189,10 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
         ViolationLog violations = Machine.Violations;
         violations.Require(chain.ReadableLength >= HeaderLength, $"a block request of {chain.ReadableLength} readable bytes (5.2.6)");
         violations.Require(chain.WritableLength >= 1, "a block request without room for a status (5.2.6)");
+        bool isFree = !Bus.IsLegacy || Has(AnyLayout);
+        violations.Require(
+            isFree || (chain.Readable[0].Length == HeaderLength && chain.Writable[^1].Length == 1),
+            "without ANY_LAYOUT a legacy disk wants header and status in descriptors of their own (5.2.7)");
         byte[] header = chain.Read(0, HeaderLength);
         uint type = BinaryPrimitives.ReadUInt32LittleEndian(header);
         ulong sector = BinaryPrimitives.ReadUInt64LittleEndian(header.AsSpan(8));

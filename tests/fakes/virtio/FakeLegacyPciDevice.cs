@@ -65,6 +65,9 @@ public sealed class FakeLegacyPciDevice : FakePciFunction
     /// <inheritdoc/>
     public override bool Run() => Device.Run();
 
+    /// <summary>Sends an interrupt for used buffers whatever the ring says: a device that lies.</summary>
+    public void RaiseQueue(ushort vector) => Raise(vector, IsrQueue);
+
     /// <inheritdoc/>
     protected override void OnConfigWritten(ushort offset, int width)
     {

@@ -52,7 +52,7 @@ public sealed class LegacyPciTransportTests : IDisposable
 
     [Fact]
     [Trait("Requirement", "CORE-LEGACY-1")]
-    public void A_transitional_device_whose_modern_interface_lacks_VERSION_1_is_driven_as_a_legacy_one()
+    public void A_transitional_device_whose_modern_interface_lacks_VERSION_1_is_tried_as_a_legacy_one()
     {
         // A modern function with a transitional id whose device is too old; its legacy registers are in BAR 0.
         _disk.OfferedFeatures &= ~FakeVirtioDevice.Version1;

@@ -1,0 +1,107 @@
+// The faults behind the legacy PCI interface, and devices that vanish there.
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Backends.Fake;
+using Xunit;
+
+namespace VirtioSharp.Tests.Hostile;
+
+/// <summary>The hostile cases behind the legacy interface.</summary>
+public sealed class HostileLegacyTests
+{
+    /// <summary>The cases by their ids, with MSI-X and with a pin.</summary>
+    public static TheoryData<string, bool> Cases
+    {
+        get
+        {
+            TheoryData<string, bool> data = [];
+            foreach (FaultCase fault in LegacyFaults.Shared.Concat(LegacyFaults.All))
+            {
+                foreach (bool withMsix in new[] { true, false })
+                {
+                    if (withMsix ? !fault.NeedsPin : !fault.NeedsMsix)
+                    {
+                        data.Add(fault.Id, withMsix);
+                    }
+                }
+            }
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_driver_survives(string id, bool withMsix)
+    {
+        FaultCase fault = LegacyFaults.Shared.Concat(LegacyFaults.All).Single(candidate => candidate.Id == id);
+        HostileDeviceTests.Survive(fault, new FaultScene(withMsix, legacy: true));
+    }
+
+    [Fact]
+    public void There_are_many_of_them() => Assert.InRange(LegacyFaults.Shared.Count(), 40, 100);
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void R09_without_memory_at_any_allocation_the_probe_fails_and_leaks_nothing(bool withMsix)
+    {
+        bool bound = false;
+        for (int n = 1; !bound; n++)
+        {
+            FaultScene scene = new(withMsix, legacy: true);
+            scene.Machine.FakeDma.FailAllocation(n);
+            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
+            bound = devices.Count == 1;
+            Assert.True(n > 1 || !bound, "no allocation failed");
+            if (bound)
+            {
+                devices[0].Remove();
+            }
+            else
+            {
+                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
+                Assert.False(scene.AnyFunction.IsBusMaster, "the device was left able to reach memory");
+                Assert.Equal(0, scene.Disk.Status);
+            }
+            scene.Machine.AssertNothingLeaked();
+            scene.Machine.Dispose();
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void R10_a_device_that_vanishes_at_any_step_of_the_probe_is_refused(bool withMsix)
+    {
+        bool bound = false;
+        for (int n = 1; !bound; n++)
+        {
+            FaultScene scene = new(withMsix, legacy: true);
+            int accesses = 0;
+            scene.LegacyFunction.OnRead = (_, value) => Count() ? uint.MaxValue : value;
+            scene.LegacyFunction.OnWrite = (_, _) => Count();
+            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
+            bound = accesses < n;
+            Assert.True(n > 10 || !bound, "the probe touched nothing");
+            if (devices.Count == 1)
+            {
+                devices[0].Remove();
+            }
+            else
+            {
+                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
+            }
+            Assert.Equal(0, scene.Machine.HandlerCount);
+            scene.Machine.Dispose();
+
+            bool Count()
+            {
+                if (++accesses == n)
+                {
+                    scene.Machine.Pull(scene.AnyFunction);
+                }
+                return accesses >= n;
+            }
+        }
+    }
+}
