@@ -21,8 +21,14 @@ public sealed class PciScan
     private int _bridgeCount;
     private bool _numbers;
     private bool _spares;
+    private bool _ranOut;
 
-    private PciScan(PciHost host) => _host = host;
+    private PciScan(PciHost host, bool spares)
+    {
+        _host = host;
+        _numbers = host.NeedsAssignment;
+        _spares = spares;
+    }
 
     /// <summary>How many functions were found, bridges included.</summary>
     public int Count => _count;
@@ -43,20 +49,21 @@ public sealed class PciScan
     /// <summary>Scans all segments of a machine. Nothing is changed where firmware has set up buses and BARs.</summary>
     public static PciScan Run(PciHost host)
     {
-        PciScan scan = new(host) { _numbers = host.NeedsAssignment, _spares = host.NeedsAssignment };
-        for (int segment = 0; segment < host.SegmentCount; segment++)
+        PciScan scan = new(host, spares: host.NeedsAssignment);
+        scan.ScanAll();
+        if (scan._ranOut && scan._spares)
         {
-            for (int bus = 0; bus <= host.LastBus(segment); bus++)
+            // Numbers that nobody needs yet were given at the cost of some that are needed. Those behind come first: they are reached by them.
+            for (int i = scan._bridgeCount - 1; i >= 0; i--)
             {
-                if (host.IsRootBus(segment, (byte)bus) && !scan.IsReached((ushort)segment, (byte)bus))
-                {
-                    scan.ScanBus((ushort)segment, (byte)bus, null);
-                }
+                scan._bridges[i].Number(0, 0);
             }
+            scan = new PciScan(host, spares: false);
+            scan.ScanAll();
         }
         if (host.NeedsAssignment)
         {
-            scan.OpenWindows(0);
+            scan.OpenWindows(0, HotplugWindow);
         }
         scan._numbers = true;
         scan._spares = false;
@@ -87,7 +94,7 @@ public sealed class PciScan
         if (bridge.IsNumbered)
         {
             ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
-            OpenWindows(firstBridge);
+            OpenWindows(firstBridge, LeastWindow);
         }
         return first;
     }
@@ -181,6 +188,20 @@ public sealed class PciScan
         return place is not null;
     }
 
+    private void ScanAll()
+    {
+        for (int segment = 0; segment < _host.SegmentCount; segment++)
+        {
+            for (int bus = 0; bus <= _host.LastBus(segment); bus++)
+            {
+                if (_host.IsRootBus(segment, (byte)bus) && !IsReached((ushort)segment, (byte)bus))
+                {
+                    ScanBus((ushort)segment, (byte)bus, null);
+                }
+            }
+        }
+    }
+
     private void ScanBus(ushort segment, byte bus, PciBridge? parent)
     {
         for (byte device = 0; device < 32; device++)
@@ -255,14 +276,15 @@ public sealed class PciScan
         // Everything above is the bridge's until it is known how much it needs.
         if (last >= limit || !bridge.Number((byte)(last + 1), limit))
         {
+            _ranOut |= last >= limit;
             Log.Write(LogLevel.Warning, "pci", "a bridge can't be given bus numbers; it is on bus", bridge.Address.Bus);
             return;
         }
         Enter(bridge);
         ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
         last = LastUsed(new PciAddress(bridge.Address.Segment, bridge.Secondary, 0, 0), bridge);
-        // A switch may come. Spare numbers are given from the first half only, so that those that need numbers now get them.
-        bool spares = _spares && last + SpareBuses <= limit / 2 && PciHotplugSlot.IsHotplugPort(function, out _);
+        // A switch may come.
+        bool spares = _spares && last + SpareBuses <= limit && PciHotplugSlot.IsHotplugPort(function, out _);
         bridge.Number(bridge.Secondary, (byte)(spares ? last + SpareBuses : last));
     }
 
@@ -316,9 +338,9 @@ public sealed class PciScan
 
     /// <summary>
     /// Gives the bridges from <paramref name="first"/> on that have none a window for what is behind them; those in front come first in the list.
-    /// What is too much is tried again with half of it: a part of the functions is better than none.
+    /// Those with a slot get room for what may come. What is too much is tried again with half of it: a part of the functions is better than none.
     /// </summary>
-    private void OpenWindows(int first)
+    private void OpenWindows(int first, ulong behindPorts)
     {
         for (int i = first; i < _bridgeCount; i++)
         {
@@ -327,7 +349,7 @@ public sealed class PciScan
             {
                 continue;
             }
-            ulong wanted = WindowOf(bridge);
+            ulong wanted = WindowOf(bridge, behindPorts);
             ulong length = wanted;
             ulong start;
             while (!TryTakeRoom(bridge.Parent, length, out start) && length > LeastWindow)
@@ -354,20 +376,20 @@ public sealed class PciScan
     }
 
     /// <summary>What a bridge needs: the BARs and the windows behind it, as a power of two.</summary>
-    private ulong WindowOf(PciBridge bridge)
+    private ulong WindowOf(PciBridge bridge, ulong behindPorts)
     {
         ulong sum = 0;
-        bool mayGrow = false;
+        ulong length = LeastWindow;
         for (int i = 0; i < _count; i++)
         {
             sum += _functions[i].Parent == bridge ? _functions[i].MemoryNeeded : 0;
-            mayGrow |= _spares && _functions[i].Address.Equals(bridge.Address) && PciHotplugSlot.IsHotplugPort(_functions[i], out _);
+            bool isPort = _functions[i].Address.Equals(bridge.Address) && PciHotplugSlot.IsHotplugPort(_functions[i], out _);
+            length = isPort ? behindPorts : length;
         }
         for (int i = 0; i < _bridgeCount; i++)
         {
-            sum += _bridges[i].Parent == bridge ? WindowOf(_bridges[i]) : 0;
+            sum += _bridges[i].Parent == bridge ? WindowOf(_bridges[i], behindPorts) : 0;
         }
-        ulong length = mayGrow ? HotplugWindow : LeastWindow;
         while (length < sum)
         {
             length *= 2;
