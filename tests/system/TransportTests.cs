@@ -39,6 +39,17 @@ public sealed class TransportTests : IDisposable
     }
 
     [Fact]
+    public void A_legacy_device_whose_ports_nobody_assigned_is_refused_and_the_next_one_serves()
+    {
+        string disk = _images.Random("disk.img", 1 << 20);
+        const string Legacy = "virtio-serial-pci,disable-legacy=off,disable-modern=on";
+        KernelResult result = KernelRun.Boot("microvm,pcie=on", "run=\"disk sha256\"", ["-device", Legacy, .. KernelRun.Disk(disk)]);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Contains("  not usable: BAR 0 does not hold the registers of the legacy interface, or nobody assigned it (0x0)", result.Lines);
+        Assert.Equal(DiskImages.Hash(disk) + "  disk0", result.Lines[^1]);
+    }
+
+    [Fact]
     public void Without_RING_RESET_its_tests_are_skipped()
     {
         KernelResult result = KernelRun.Boot("q35", "run=selftest", KernelRun.Disk(_images.Random("disk.img", 1 << 20), more: ",queue_reset=off"));
