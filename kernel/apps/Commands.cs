@@ -89,7 +89,7 @@ public sealed class Commands
         "console [TEXT]                 the virtio console, or writes TEXT to it\n" +
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
-        "selftest [NAME]                tests of the kernel on this machine\n" +
+        "selftest [NAME]                tests of the kernel on this machine; those called recovery break devices on purpose\n" +
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [JOB]                    measures the first disk\n" +

@@ -34,6 +34,10 @@ internal sealed class SelfTest
     internal async ValueTask<bool> RunAsync(string filter)
     {
         _filter = filter;
+        if (filter == "recovery")
+        {
+            return await RunRecoveryAsync();
+        }
         Verdict("heap-zeroed", HeapIsZeroed());
         Verdict("type-checks", TypeChecks());
         Verdict("strings", Strings());
@@ -52,7 +56,26 @@ internal sealed class SelfTest
         ConsolePort? port = _system.FindConsole();
         Verdict("console-write", port is null ? "-no console" : await ConsoleAsync(port));
         Verdict("console-queue-reset", port is null ? "-no console" : await QueueResetTests.ConsoleAsync(port, _system.Loop));
-        _output.Write("SUMMARY: ").Write(_passed).Write(" passed, ").Write(_failed).Write(" failed\n");
+        WriteSummary();
+        return _failed == 0;
+    }
+
+    private void WriteSummary() => _output.Write("SUMMARY: ").Write(_passed).Write(" passed, ").Write(_failed).Write(" failed\n");
+
+    /// <summary>What breaks devices on purpose is only done when it is asked for: not every host forgives it.</summary>
+    private async ValueTask<bool> RunRecoveryAsync()
+    {
+        BlockDevice? disk = _system.FindDisk(0);
+        ConsolePort? port = _system.FindConsole();
+        DmaBuffer memory = default;
+        bool hasDisk = disk is not null && disk.Dma.TryAllocate(2 * disk.BlockSize, 4096, out memory);
+        Verdict("recovery-disk", hasDisk ? await RecoveryTests.DiskAsync(disk!, memory, _system.Loop) : "-no disk");
+        Verdict("recovery-console", port is null ? "-no console" : await RecoveryTests.ConsoleAsync(port, _system.Loop));
+        if (hasDisk)
+        {
+            disk!.Dma.Free(memory);
+        }
+        WriteSummary();
         return _failed == 0;
     }
 

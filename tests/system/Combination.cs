@@ -45,6 +45,9 @@ public sealed record Combination(
     /// <summary>The values in the order of the columns.</summary>
     public string[] Values => [Place, Ring, Interrupts, EventIndex, Indirect, QueueSize, AccessPlatform];
 
+    /// <summary>True with an interface from before virtio 1.0.</summary>
+    public bool IsLegacy => Where.TransportName.StartsWith("legacy");
+
     /// <summary>True without PCI.</summary>
     public bool IsMmio => Where.Suffix == "device";
 

@@ -34,10 +34,12 @@ public sealed class CombinationTests
         string image = images.Random("disk.img", ImageLength);
         string hash = DiskImages.Hash(image);
         KernelResult result = KernelRun.Boot(
-            combination.Machine, combination.CommandLine("disk 0 sha256; selftest"), combination.Options(image));
+            combination.Machine, combination.CommandLine("disk 0 sha256; selftest; selftest recovery; disk 0 sha256"), combination.Options(image));
         Assert.True(result.ExitCode == 33, result.Serial);
         Assert.Contains(hash, result.Serial);
         Assert.DoesNotContain("FAIL", result.Serial);
+        Assert.Equal(combination.Ring == "split", result.Lines.Contains("PASS recovery-disk"));
+        Assert.Equal(combination.Ring == "split" && !combination.IsLegacy, result.Lines.Contains("PASS recovery-console"));
         // QEMU's virtio-mmio offers 1024 descriptors whatever the device has.
         Story(result, "disk0: virtio-blk", combination, wantedVectors: 2, combination.IsMmio ? "0:1024" : $"0:{combination.QueueSize}");
         // A legacy device alone says how large its queues are.

@@ -19,17 +19,18 @@ public sealed record KernelResult(int ExitCode, string Serial)
 /// <summary>Starts QEMU with the kernel; every run has an end.</summary>
 public sealed class KernelRun : IDisposable
 {
-    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(120);
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
 
     private readonly Process _process;
     private readonly StringBuilder _serial = new();
+    private readonly StringBuilder _errors = new(); // what QEMU itself says, which would fall into the middle of lines
     private readonly object _lock = new();
     private readonly Task[] _followers;
 
     private KernelRun(Process process)
     {
         _process = process;
-        _followers = [Follow(process.StandardOutput), Follow(process.StandardError)];
+        _followers = [Follow(process.StandardOutput, _serial), Follow(process.StandardError, _errors)];
     }
 
     /// <summary>The folder of the checkout.</summary>
@@ -101,7 +102,7 @@ public sealed class KernelRun : IDisposable
             while (!_serial.ToString().Contains(text))
             {
                 TimeSpan left = s_limit - watch.Elapsed;
-                Assert.True(left > TimeSpan.Zero && !_process.HasExited, $"the kernel never said: {text}\nIt said:\n{_serial}");
+                Assert.True(left > TimeSpan.Zero && !_process.HasExited, $"the kernel never said: {text}\nIt said:\n{_serial}{_errors}");
                 global::System.Threading.Monitor.Wait(_lock, TimeSpan.FromMilliseconds(Math.Min(left.TotalMilliseconds, 200)));
             }
         }
@@ -120,7 +121,7 @@ public sealed class KernelRun : IDisposable
         lock (_lock)
         {
             Assert.True(ended, $"the kernel did not come to an end. It said:\n{_serial}");
-            return new KernelResult(_process.ExitCode, _serial.ToString());
+            return new KernelResult(_process.ExitCode, _serial.Append(_errors).ToString());
         }
     }
 
@@ -135,7 +136,7 @@ public sealed class KernelRun : IDisposable
         _process.Dispose();
     }
 
-    private Task Follow(StreamReader reader) =>
+    private Task Follow(StreamReader reader, StringBuilder into) =>
         Task.Run(() =>
         {
             char[] buffer = new char[4096];
@@ -144,7 +145,7 @@ public sealed class KernelRun : IDisposable
             {
                 lock (_lock)
                 {
-                    _serial.Append(buffer, 0, count);
+                    into.Append(buffer, 0, count);
                     global::System.Threading.Monitor.PulseAll(_lock);
                 }
             }
