@@ -167,7 +167,8 @@ public sealed class PciHotplugSlot : Device
         }
         // What is cleared before the state is read can't get lost: a later event sets it again.
         WriteStatus((ushort)(events & Events));
-        bool isPresent = (ReadStatus() & PciExpressRegisters.CardPresent) != 0;
+        // Where ACPI owns the slots QEMU's ports do not say that a card is there: one that answers is.
+        bool isPresent = (ReadStatus() & PciExpressRegisters.CardPresent) != 0 || (_state == State.InService && HasFunctions());
         bool isChanged = (events & PciExpressRegisters.PresenceChanged) != 0;
         bool isLinkChanged = (events & PciExpressRegisters.LinkChanged) != 0;
         // An insertion may press the button as well: alone it is a wish.
