@@ -90,10 +90,11 @@ public sealed partial class LayeringTests
     public void What_lies_above_the_queue_knows_no_ring_format()
     {
         Regex above = new("^(drivers/(virtio/[^/]*|block/.*|console/.*)|kernel/apps/.*)\\.cs$");
+        string[] below = ["drivers/virtio/VirtioRegisters.cs", "kernel/apps/RecoveryTests.cs"]; // the names, and what breaks rings on purpose
         string[] wrong =
         [
             .. SourceTree.Read("drivers").Concat(SourceTree.Read("kernel"))
-                .Where(file => above.IsMatch(file.Path) && file.Path != "drivers/virtio/VirtioRegisters.cs")
+                .Where(file => above.IsMatch(file.Path) && !below.Contains(file.Path))
                 .SelectMany(file => file.Code()
                     .Where(line => Regex.IsMatch(line.Code, "\\b((Split|Packed)(Virtqueue|Layout)|RingVirtqueue|RingPacked|InOrder|NotificationData\\b)"))
                     .Select(line => $"{file.Path}:{line.Number}: {line.Code.Trim()}")),
