@@ -12,7 +12,8 @@ internal sealed unsafe class Acpi
     private const uint MaxTables = 64;
     private const int MaxIoApics = 4;
     private const uint InterruptControllers = 0x43495041;
-    private const uint ConfigSpaces = 0x4746434D;
+    private const uint ConfigSpaceTable = 0x4746434D;
+    private const int ConfigSpaceEntries = 44;
     private const uint FixedDescription = 0x50434146;
     private const uint ConfigBaseName = 0x4142435F; // _CBA
     private const uint BaseBusName = 0x4E42425F; // _BBN
@@ -47,11 +48,8 @@ internal sealed unsafe class Acpi
     /// <summary>The virtio-mmio devices that the DSDT names.</summary>
     internal AcpiDevices Devices { get; } = new();
 
-    /// <summary>The address of the memory-mapped config space of segment 0; 0 when there is none.</summary>
-    internal ulong ConfigSpaceAddress { get; private set; }
-
-    /// <summary>The last bus it covers.</summary>
-    internal byte ConfigSpaceLastBus { get; private set; }
+    /// <summary>Where config space is mapped to memory.</summary>
+    internal ConfigSpaces ConfigSpaces { get; } = new();
 
     /// <summary>Where BARs can be put that no firmware assigned; 0 when that is not known.</summary>
     internal ulong BarWindowStart { get; private set; }
@@ -152,9 +150,9 @@ internal sealed unsafe class Acpi
             {
                 ReadInterruptControllers(table, *(uint*)(table + 4));
             }
-            else if (*(uint*)table == ConfigSpaces)
+            else if (*(uint*)table == ConfigSpaceTable && *(uint*)(table + 4) >= ConfigSpaceEntries)
             {
-                ReadConfigSpaces(table, *(uint*)(table + 4));
+                ConfigSpaces.Read(new ReadOnlySpan<byte>(table, (int)*(uint*)(table + 4)).Slice(ConfigSpaceEntries));
             }
             else if (*(uint*)table == FixedDescription)
             {
@@ -188,19 +186,6 @@ internal sealed unsafe class Acpi
         }
     }
 
-    private void ReadConfigSpaces(byte* table, uint length)
-    {
-        for (uint offset = 44; offset + 16 <= length; offset += 16)
-        {
-            byte* entry = table + offset;
-            if (*(ushort*)(entry + 8) == 0 && entry[10] == 0)
-            {
-                ConfigSpaceAddress = *(ulong*)entry;
-                ConfigSpaceLastBus = entry[11];
-            }
-        }
-    }
-
     /// <summary>Finds the DSDT, and in it what a machine without MCFG needs.</summary>
     private void ReadDescription(byte* description, uint length)
     {
@@ -210,7 +195,7 @@ internal sealed unsafe class Acpi
         {
             return;
         }
-        if (ConfigSpaceAddress != 0)
+        if (ConfigSpaces.Count != 0)
         {
             ReadRootBuses(table, *(uint*)(table + 4));
         }
@@ -251,10 +236,8 @@ internal sealed unsafe class Acpi
             {
                 uint start = *(uint*)(table + i + 10);
                 uint size = *(uint*)(table + i + 22);
-                if (start != 0 && size != 0 && (ulong)start + size <= 1ul << 32 && (config & 0xFFFFF) == 0)
+                if (start != 0 && size != 0 && (ulong)start + size <= 1ul << 32 && ConfigSpaces.TryAdd(new ConfigSpace(config, 0, 0, 255)))
                 {
-                    ConfigSpaceAddress = config;
-                    ConfigSpaceLastBus = 255;
                     BarWindowStart = start;
                     BarWindowEnd = (ulong)start + size;
                     FirstLink = FindFirstLink(table, end);

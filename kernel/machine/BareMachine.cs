@@ -20,8 +20,8 @@ internal sealed unsafe class BareMachine : PciHost
     private readonly BareDmaSpace _dma;
     private readonly TscClock _clock;
     private readonly InterruptKind _best;
-    private readonly byte* _ecam;
-    private readonly ulong _ecamLength;
+    private readonly ConfigSpaces _spaces = new();
+    private readonly bool _hasEcam;
     private ulong _nextBar;
 
     internal BareMachine(BootInformation information, PhysicalMemory memory, InterruptKind bestInterrupts)
@@ -42,12 +42,15 @@ internal sealed unsafe class BareMachine : PciHost
         Interrupts = new Interrupts(Acpi);
         _clock = new TscClock(Interrupts);
         _dma = new BareDmaSpace(memory);
-        ulong length = (ulong)(Acpi.ConfigSpaceLastBus + 1) << 20;
-        if (Acpi.ConfigSpaceAddress != 0 && _pages.TryMapDevice(Acpi.ConfigSpaceAddress, length))
+        for (int i = 0; i < Acpi.ConfigSpaces.Count; i++)
         {
-            _ecam = (byte*)Acpi.ConfigSpaceAddress;
-            _ecamLength = length;
+            ConfigSpace space = Acpi.ConfigSpaces[i];
+            if (_pages.TryMapDevice(space.Start, space.Length))
+            {
+                _spaces.TryAdd(space);
+            }
         }
+        _hasEcam = _spaces.TryGetBuses(0, out _, out _); // the ports reach segment 0 only, and in all of its buses
         _nextBar = Acpi.BarWindowStart;
         Serial = new SerialPort();
         if (Interrupts.TryAllocateEdge(Serial, out byte vector))
@@ -70,7 +73,7 @@ internal sealed unsafe class BareMachine : PciHost
     internal BareDmaSpace DmaMemory => _dma;
 
     /// <summary>How config space is reached, for people.</summary>
-    internal string ConfigAccess => _ecam is null ? "ports" : "ECAM";
+    internal string ConfigAccess => _hasEcam ? "ECAM" : "ports";
 
     /// <summary>True when memory BARs are not to be mapped: virtio functions are reached through config space then.</summary>
     internal bool RefusesBars { get; set; }
@@ -82,12 +85,12 @@ internal sealed unsafe class BareMachine : PciHost
     public override Clock Clock => _clock;
 
     /// <inheritdoc/>
-    public override ushort ConfigSpaceLength => (ushort)(_ecam is null ? 256 : 4096);
+    public override ushort ConfigSpaceLength => (ushort)(_hasEcam ? 4096 : 256);
 
     /// <inheritdoc/>
     public override byte ReadConfig8(PciAddress function, ushort offset)
     {
-        if (_ecam is not null)
+        if (_hasEcam)
         {
             return TryGetConfig(function, offset, out byte* register) ? Volatile.Read(ref *register) : byte.MaxValue;
         }
@@ -97,7 +100,7 @@ internal sealed unsafe class BareMachine : PciHost
     /// <inheritdoc/>
     public override ushort ReadConfig16(PciAddress function, ushort offset)
     {
-        if (_ecam is not null)
+        if (_hasEcam)
         {
             return TryGetConfig(function, offset, out byte* register) ? Volatile.Read(ref *(ushort*)register) : ushort.MaxValue;
         }
@@ -107,7 +110,7 @@ internal sealed unsafe class BareMachine : PciHost
     /// <inheritdoc/>
     public override uint ReadConfig32(PciAddress function, ushort offset)
     {
-        if (_ecam is not null)
+        if (_hasEcam)
         {
             return TryGetConfig(function, offset, out byte* register) ? Volatile.Read(ref *(uint*)register) : uint.MaxValue;
         }
@@ -117,7 +120,7 @@ internal sealed unsafe class BareMachine : PciHost
     /// <inheritdoc/>
     public override void WriteConfig8(PciAddress function, ushort offset, byte value)
     {
-        if (_ecam is not null)
+        if (_hasEcam)
         {
             if (TryGetConfig(function, offset, out byte* register))
             {
@@ -133,7 +136,7 @@ internal sealed unsafe class BareMachine : PciHost
     /// <inheritdoc/>
     public override void WriteConfig16(PciAddress function, ushort offset, ushort value)
     {
-        if (_ecam is not null)
+        if (_hasEcam)
         {
             if (TryGetConfig(function, offset, out byte* register))
             {
@@ -149,7 +152,7 @@ internal sealed unsafe class BareMachine : PciHost
     /// <inheritdoc/>
     public override void WriteConfig32(PciAddress function, ushort offset, uint value)
     {
-        if (_ecam is not null)
+        if (_hasEcam)
         {
             if (TryGetConfig(function, offset, out byte* register))
             {
@@ -166,7 +169,14 @@ internal sealed unsafe class BareMachine : PciHost
     public override bool NeedsAssignment => Acpi.BarWindowStart != 0;
 
     /// <inheritdoc/>
-    public override bool IsRootBus(int segment, byte bus) => bus == 0 || Acpi.IsRootBus(bus);
+    public override int SegmentCount => _hasEcam ? _spaces.SegmentCount : 1;
+
+    /// <inheritdoc/>
+    public override byte LastBus(int segment) => !_hasEcam ? byte.MaxValue : _spaces.TryGetBuses(segment, out _, out byte last) ? last : (byte)0;
+
+    /// <inheritdoc/>
+    public override bool IsRootBus(int segment, byte bus) =>
+        segment == 0 ? bus == 0 || Acpi.IsRootBus(bus) : _hasEcam && _spaces.TryGetBuses(segment, out byte first, out _) && bus == first;
 
     /// <inheritdoc/>
     public override bool TryAssignMemory(ulong length, out ulong address)
@@ -194,7 +204,7 @@ internal sealed unsafe class BareMachine : PciHost
         ulong end = address + length;
         if (length == 0 || end < address || Memory.IsRam(address, end) || address < 0x100000 ||
             Overlaps(address, end, LocalApic.Address, 4096) || OverlapsIoApic(address, end) ||
-            Overlaps(address, end, (ulong)_ecam, _ecamLength) || !_pages.TryMapDevice(address, length))
+            _spaces.Overlaps(address, end) || !_pages.TryMapDevice(address, length))
         {
             return false;
         }
@@ -281,9 +291,9 @@ internal sealed unsafe class BareMachine : PciHost
 
     private bool TryGetConfig(PciAddress function, ushort offset, out byte* register)
     {
-        ulong place = (ulong)function.BusDeviceFunction << 12 | offset;
-        register = _ecam + place;
-        return function.Segment == 0 && offset < 4096 && place < _ecamLength;
+        bool found = _spaces.TryFind(function, offset, out ulong address);
+        register = (byte*)address;
+        return found;
     }
 
     private static bool TrySelect(PciAddress function, ushort offset)
