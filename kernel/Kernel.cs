@@ -45,7 +45,7 @@ internal static class Kernel
 
         // 3. The machine: interrupts, clock, config space.
         BootOptions options = BootOptions.Parse(information.CommandLine);
-        BareMachine machine = new(information, memory!, options.BestInterrupts);
+        BareMachine machine = new(information, memory!, options.BestInterrupts, options.Wants8259);
         Cpu.EnableInterrupts();
         serial.Write("memory ").Write(memory!.Total >> 20).Write(" MiB, boot by ").Write(information.Protocol)
             .Write(machine.Acpi.Found ? ", ACPI" : ", no ACPI").Write(", config space by ").Write(machine.ConfigAccess).EndLine();

@@ -28,6 +28,9 @@ public sealed class BootOptions
     /// <summary>The best kind of interrupt that devices may use.</summary>
     public InterruptKind BestInterrupts { get; private set; } = InterruptKind.MsiX;
 
+    /// <summary>True when pins are to arrive at the 8259 pair, also where there is an I/O APIC.</summary>
+    public bool Wants8259 { get; private set; }
+
     /// <summary>What is wrong with the line; empty when nothing is.</summary>
     public string Error { get; private set; } = "";
 
@@ -116,11 +119,15 @@ public sealed class BootOptions
             case "pin":
                 BestInterrupts = InterruptKind.Pin;
                 break;
+            case "8259":
+                BestInterrupts = InterruptKind.Pin;
+                Wants8259 = true;
+                break;
             case "none":
                 BestInterrupts = InterruptKind.None;
                 break;
             default:
-                Error = "interrupts= takes msix, msi, pin or none";
+                Error = "interrupts= takes msix, msi, pin, 8259 or none";
                 break;
         }
     }

@@ -50,6 +50,8 @@ public sealed class Commands
                 return true;
             case "selftest":
                 return await new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
+            case "edu":
+                return await EduCommand.RunAsync(_system, words.Length > 1 ? words[1] : "msi", output);
             case "hotplug":
                 uint times = 1;
                 if (words.Length > 1 && !uint.TryParse(words[1], out times))
@@ -90,6 +92,7 @@ public sealed class Commands
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
         "selftest [NAME]                tests of the kernel on this machine; those called recovery break devices on purpose\n" +
+        "edu [msi|storm]                interrupts of QEMU's edu device\n" +
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [JOB]                    measures the first disk\n" +

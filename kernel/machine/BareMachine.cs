@@ -24,7 +24,7 @@ internal sealed unsafe class BareMachine : PciHost
     private readonly bool _hasEcam;
     private ulong _nextBar;
 
-    internal BareMachine(BootInformation information, PhysicalMemory memory, InterruptKind bestInterrupts)
+    internal BareMachine(BootInformation information, PhysicalMemory memory, InterruptKind bestInterrupts, bool wants8259)
     {
         Memory = memory;
         _best = bestInterrupts;
@@ -39,7 +39,7 @@ internal sealed unsafe class BareMachine : PciHost
         {
             Environment.FailFast("there is too little memory for the page tables; give the machine more (-m)");
         }
-        Interrupts = new Interrupts(Acpi);
+        Interrupts = new Interrupts(Acpi, wants8259);
         _clock = new TscClock(Interrupts);
         _dma = new BareDmaSpace(memory);
         for (int i = 0; i < Acpi.ConfigSpaces.Count; i++)
@@ -53,7 +53,11 @@ internal sealed unsafe class BareMachine : PciHost
         _hasEcam = _spaces.TryGetBuses(0, out _, out _); // the ports reach segment 0 only, and in all of its buses
         _nextBar = Acpi.BarWindowStart;
         Serial = new SerialPort();
-        if (Interrupts.TryAllocateEdge(Serial, out byte vector))
+        if (Interrupts.Uses8259)
+        {
+            Interrupts.TryAttachLevel(SerialPort.InterruptLine, Serial);
+        }
+        else if (Interrupts.TryAllocateEdge(Serial, out byte vector))
         {
             Interrupts.TryRouteEdge(Acpi.GlobalInterrupt(SerialPort.InterruptLine), vector);
         }
@@ -271,7 +275,7 @@ internal sealed unsafe class BareMachine : PciHost
             interrupt = Acpi.FirstLink + (uint)(function.Device + pin - 1) % 4;
             return function.Bus == 0 && pin is >= 1 and <= 4;
         }
-        interrupt = Acpi.GlobalInterrupt(line);
+        interrupt = Interrupts.Uses8259 ? line : Acpi.GlobalInterrupt(line);
         return line is not 0 and < 240;
     }
 

@@ -16,15 +16,18 @@ internal sealed class Interrupts
     private const int LevelCount = InterruptTable.LevelCount;
     private const int EdgeCount = InterruptTable.EdgeCount - 1;
     private const int SharedLimit = 8;
+    private const int MostUnclaimed = 1000;
     private const ulong TimerBit = 1ul << (TimerVector - FirstEdge);
 
     private readonly IoApic[] _ioApics;
+    private readonly Pic8259? _pic;
     private readonly InterruptHandler?[] _edges = new InterruptHandler?[EdgeCount];
     private readonly InterruptHandler?[] _levels = new InterruptHandler?[LevelCount * SharedLimit];
+    private readonly int[] _unclaimed = new int[LevelCount];
     private readonly uint[] _levelInterrupts = new uint[LevelCount];
     private int _levelsUsed;
 
-    internal Interrupts(Acpi acpi)
+    internal Interrupts(Acpi acpi, bool wants8259)
     {
         Local = new LocalApic(InterruptTable.SpuriousVector, TimerVector);
         _ioApics = new IoApic[acpi.IoApicCount];
@@ -33,10 +36,18 @@ internal sealed class Interrupts
             ulong address = acpi.IoApic(i, out uint first);
             _ioApics[i] = new IoApic(address, first);
         }
+        if (wants8259 || !HasIoApic())
+        {
+            _pic = new Pic8259();
+            Local.LetThrough8259();
+        }
     }
 
     /// <summary>The processor's own controller.</summary>
     internal LocalApic Local { get; }
+
+    /// <summary>True when lines arrive at the 8259 pair: a global interrupt is a line of theirs then, 0 to 15.</summary>
+    internal bool Uses8259 => _pic is not null;
 
     /// <summary>How many interrupts were handed to handlers since boot.</summary>
     internal ulong Delivered { get; private set; }
@@ -86,58 +97,89 @@ internal sealed class Interrupts
         }
     }
 
-    /// <summary>Calls <paramref name="handler"/> for a global interrupt that is a level, shared with up to seven others.</summary>
+    /// <summary>
+    /// Calls <paramref name="handler"/> for a global interrupt that is a level, shared with up to seven others. With the 8259 pair edges are
+    /// attached so, too.
+    /// </summary>
     internal bool TryAttachLevel(uint interrupt, InterruptHandler handler)
     {
-        IoApic? controller = FindIoApic(interrupt);
-        int level = 0;
-        while (level < _levelsUsed && _levelInterrupts[level] != interrupt)
-        {
-            level++;
-        }
-        if (level == LevelCount || controller is null)
+        if (!TryFindLevel(interrupt, out int level))
         {
             return false;
         }
-        for (int i = 0; i < SharedLimit; i++)
+        for (int i = level * SharedLimit; i < (level + 1) * SharedLimit; i++)
         {
-            if (_levels[level * SharedLimit + i] is not null)
+            if (_levels[i] is not null)
             {
                 continue;
             }
-            _levels[level * SharedLimit + i] = handler;
-            if (level == _levelsUsed)
+            _levels[i] = handler;
+            if (_pic is not null)
             {
-                _levelInterrupts[_levelsUsed++] = interrupt;
+                _pic.Unmask(interrupt);
+                return true;
             }
-            return controller.TryRoute(interrupt, (byte)(FirstLevel + level), Local.Id, level: true);
+            return FindIoApic(interrupt)!.TryRoute(interrupt, (byte)(FirstLevel + level), Local.Id, level: true);
         }
         return false;
+    }
+
+    /// <summary>The level of a global interrupt: with the 8259 pair its line, else the next that is free.</summary>
+    private bool TryFindLevel(uint interrupt, out int level)
+    {
+        level = (int)interrupt;
+        if (_pic is not null)
+        {
+            return interrupt < Pic8259.LineCount;
+        }
+        for (level = 0; level < _levelsUsed; level++)
+        {
+            if (_levelInterrupts[level] == interrupt)
+            {
+                return true;
+            }
+        }
+        if (level == LevelCount || FindIoApic(interrupt) is null)
+        {
+            return false;
+        }
+        _levelInterrupts[_levelsUsed++] = interrupt;
+        return true;
     }
 
     /// <summary>Ends what <see cref="TryAttachLevel"/> began; the last handler of an interrupt masks it.</summary>
     internal void DetachLevel(uint interrupt, InterruptHandler handler)
     {
-        for (int level = 0; level < _levelsUsed; level++)
+        if (!TryFindLevel(interrupt, out int level))
         {
-            if (_levelInterrupts[level] != interrupt)
+            return;
+        }
+        bool any = false;
+        for (int i = level * SharedLimit; i < (level + 1) * SharedLimit; i++)
+        {
+            if (_levels[i] == handler)
             {
-                continue;
+                _levels[i] = null;
             }
-            bool any = false;
-            for (int i = level * SharedLimit; i < (level + 1) * SharedLimit; i++)
+            any |= _levels[i] is not null;
+        }
+        if (!any)
+        {
+            _pic?.Mask(interrupt);
+            FindIoApic(interrupt)?.Mask(interrupt);
+        }
+    }
+
+    private bool HasIoApic()
+    {
+        for (int i = 0; i < _ioApics.Length; i++)
+        {
+            if (_ioApics[i].Count != 0)
             {
-                if (_levels[i] == handler)
-                {
-                    _levels[i] = null;
-                }
-                any |= _levels[i] is not null;
-            }
-            if (!any)
-            {
-                FindIoApic(interrupt)?.Mask(interrupt);
+                return true;
             }
         }
+        return false;
     }
 
     private IoApic? FindIoApic(uint interrupt)
@@ -173,13 +215,43 @@ internal sealed class Interrupts
             if ((levels & 1) != 0)
             {
                 Delivered++;
+                bool claimed = false;
                 for (int j = i * SharedLimit; j < (i + 1) * SharedLimit; j++)
                 {
-                    _levels[j]?.OnInterrupt();
+                    claimed |= _levels[j]?.OnInterrupt() ?? false;
                 }
-                Local.EndOfInterrupt();
+                EndLevel(i);
+                CountUnclaimed(i, claimed);
             }
         }
         return any;
+    }
+
+    /// <summary>
+    /// A line that nobody claims time after time would keep the kernel busy for ever: it is silenced. Its devices are looked at by their
+    /// deadlines from then on.
+    /// </summary>
+    private void CountUnclaimed(int level, bool claimed)
+    {
+        _unclaimed[level] = claimed ? 0 : _unclaimed[level] + 1;
+        if (_unclaimed[level] == MostUnclaimed)
+        {
+            uint interrupt = _pic is not null ? (uint)level : _levelInterrupts[level];
+            _pic?.Mask(interrupt);
+            FindIoApic(interrupt)?.Mask(interrupt);
+            Log.Write(LogLevel.Warning, "interrupts", "nobody claims a line, which is silenced; its devices are polled", interrupt);
+        }
+    }
+
+    private void EndLevel(int level)
+    {
+        if (_pic is null)
+        {
+            Local.EndOfInterrupt();
+        }
+        else
+        {
+            _pic.EndOfInterrupt(level);
+        }
     }
 }

@@ -25,6 +25,9 @@ internal sealed unsafe class IoApic
         }
     }
 
+    /// <summary>How many interrupts arrive at this controller; 0 when there is none at its address.</summary>
+    internal uint Count => _count;
+
     /// <summary>True when a global interrupt arrives at this controller.</summary>
     internal bool Has(uint interrupt) => interrupt >= _base && interrupt - _base < _count;
 

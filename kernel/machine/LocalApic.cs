@@ -16,6 +16,7 @@ internal sealed unsafe class LocalApic
     private const uint TimerDivide = 0x3E0;
     private const uint Masked = 0x10000;
     private const uint NonMaskable = 0x400;
+    private const uint External = 0x700;
     private const uint DivideBy1 = 0xB;
 
     /// <summary>Where its registers are on every PC; boot/cpu.S ends interrupts there.</summary>
@@ -34,6 +35,9 @@ internal sealed unsafe class LocalApic
 
     /// <summary>This processor's id, as messages name it.</summary>
     internal byte Id => (byte)(Read(Identity) >> 24);
+
+    /// <summary>Opens the first line for the 8259 pair, which says the vector itself.</summary>
+    internal void LetThrough8259() => Write(Line0, External);
 
     /// <summary>What is left of the timer's count.</summary>
     internal uint TimerCount => Read(TimerCurrent);

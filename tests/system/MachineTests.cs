@@ -71,6 +71,51 @@ public sealed class MachineTests
         }
     }
 
+    [Theory]
+    [InlineData("pc")]
+    [InlineData("pc,acpi=off")]
+    [InlineData("q35")]
+    [InlineData("q35,acpi=off")]
+    [InlineData("microvm,pcie=on,ioapic2=off")]
+    public void Pins_arrive_at_the_8259_pair_when_they_are_asked_to(string machine)
+    {
+        using DiskImages images = new();
+        string[] disks = [.. Enumerable.Range(0, 5).SelectMany(i => KernelRun.Disk(images.Random($"d{i}.img", 1 << 20)))];
+        string commands = string.Join(';', Enumerable.Range(0, 5).Select(i => $"disk {i} sha256"));
+        KernelResult result = KernelRun.Boot(machine, $"run=\"{commands};selftest\" interrupts=8259", disks);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Contains("PASS disk-interrupts", result.Serial);
+        Assert.Equal(5, result.Lines.Count(line => line.Contains("1 interrupt pin")));
+        for (int i = 0; i < 5; i++)
+        {
+            Assert.Contains(DiskImages.Hash(images.PathOf($"d{i}.img")), result.Serial);
+        }
+    }
+
+    [Theory]
+    [InlineData("pc")]
+    [InlineData("q35")]
+    [InlineData("microvm,pcie=on")]
+    public void A_function_with_MSI_and_no_MSIX_interrupts_by_MSI(string machine)
+    {
+        KernelResult result = KernelRun.Boot(machine, "run=\"edu msi\"", "-device", "edu");
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Contains("edu: 3 interrupts by MSI", result.Serial);
+    }
+
+    [Fact]
+    public void A_line_that_nobody_claims_is_silenced_and_the_disk_that_shares_it_still_serves()
+    {
+        // The edu device holds its pin up for as long as its status is not acknowledged, which nobody does here: no driver knows it.
+        using DiskImages images = new();
+        string image = images.Random("disk.img", 1 << 20);
+        KernelResult result = KernelRun.Boot(
+            "pc", "run=\"edu storm; disk 0 sha256; selftest disk-write\"", ["-device", "edu,addr=4", .. KernelRun.Disk(image, more: ",vectors=0,addr=8")]);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Contains("nobody claims a line, which is silenced", result.Serial);
+        Assert.Contains(DiskImages.Hash(image), result.Serial);
+    }
+
     [Fact]
     public void What_is_typed_before_the_kernel_listens_and_faster_than_it_works_is_all_carried_out()
     {
