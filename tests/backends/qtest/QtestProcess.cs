@@ -78,7 +78,7 @@ internal sealed unsafe class QtestProcess : IDisposable
         while (_start < _end || _socket.Available > 0)
         {
             string said = ReadLine();
-            Assert.True(TryNoteLine(said), $"QEMU said '{said}' without being asked: {_errors}");
+            Assert.True(TryNoteLine(said), $"QEMU said '{said}' without being asked: {Errors}");
         }
         return _lines[line];
     }
@@ -118,11 +118,31 @@ internal sealed unsafe class QtestProcess : IDisposable
             info.ArgumentList.Add(option);
         }
         Process process = Process.Start(info)!;
-        process.ErrorDataReceived += (_, line) => _errors.AppendLine(line.Data);
-        process.OutputDataReceived += (_, line) => _errors.AppendLine(line.Data);
+        process.ErrorDataReceived += (_, line) => Note(line.Data);
+        process.OutputDataReceived += (_, line) => Note(line.Data);
         process.BeginErrorReadLine();
         process.BeginOutputReadLine();
         return process;
+    }
+
+    /// <summary>What QEMU has complained of; its lines come on threads of their own.</summary>
+    private string Errors
+    {
+        get
+        {
+            lock (_errors)
+            {
+                return _errors.ToString();
+            }
+        }
+    }
+
+    private void Note(string? line)
+    {
+        lock (_errors)
+        {
+            _errors.AppendLine(line);
+        }
     }
 
     private Socket Accept(Socket listener)
@@ -130,7 +150,7 @@ internal sealed unsafe class QtestProcess : IDisposable
         Stopwatch watch = Stopwatch.StartNew();
         while (!listener.Poll(100_000, SelectMode.SelectRead))
         {
-            Assert.True(!_process.HasExited && watch.Elapsed < s_limit, $"QEMU did not connect to its test socket: {_errors}");
+            Assert.True(!_process.HasExited && watch.Elapsed < s_limit, $"QEMU did not connect to its test socket: {Errors}");
         }
         return listener.Accept();
     }
@@ -140,7 +160,7 @@ internal sealed unsafe class QtestProcess : IDisposable
         Stopwatch watch = Stopwatch.StartNew();
         while (global::System.Threading.Volatile.Read(ref *(uint*)(Memory + HaltKernel.FlagAddress)) != HaltKernel.FlagValue)
         {
-            Assert.True(!_process.HasExited && watch.Elapsed < s_limit, $"the guest's firmware did not come to its end: {_errors}");
+            Assert.True(!_process.HasExited && watch.Elapsed < s_limit, $"the guest's firmware did not come to its end: {Errors}");
             global::System.Threading.Thread.Yield();
         }
     }
@@ -153,7 +173,7 @@ internal sealed unsafe class QtestProcess : IDisposable
         {
             answer = ReadLine();
         }
-        Assert.True(answer.StartsWith("OK", StringComparison.Ordinal), $"QEMU answered '{answer}' to '{command}': {_errors}");
+        Assert.True(answer.StartsWith("OK", StringComparison.Ordinal), $"QEMU answered '{answer}' to '{command}': {Errors}");
         return answer;
     }
 
@@ -185,7 +205,7 @@ internal sealed unsafe class QtestProcess : IDisposable
             }
             _start = 0;
             _end = _socket.Receive(_received);
-            Assert.True(_end > 0, $"QEMU ended: {_errors}");
+            Assert.True(_end > 0, $"QEMU ended: {Errors}");
         }
     }
 }
