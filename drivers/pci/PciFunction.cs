@@ -18,6 +18,9 @@ public abstract class PciFunction
     /// <summary>The time.</summary>
     public abstract Clock Clock { get; }
 
+    /// <summary>False when it has left its bus, whatever answers at its address now: it will reach no memory any more.</summary>
+    public virtual bool IsPresent => ReadConfig16(PciRegisters.VendorId) != PciRegisters.NoVendor;
+
     /// <summary>The size of the config space in bytes: 256 or 4096.</summary>
     public abstract ushort ConfigSpaceLength { get; }
 

@@ -57,6 +57,13 @@ public sealed partial class ScannedPciFunction
     internal void Identify() => _identity = ReadConfig32(PciRegisters.VendorId);
 
     /// <summary>
+    /// True when another function answers here, or one that was set up anew: its ids are others, or it may not reach memory although it was
+    /// allowed to. A BAR that moved is no sign: what still reaches memory keeps what it was lent.
+    /// </summary>
+    private bool IsReplaced() => (_identity != 0 && ReadConfig32(PciRegisters.VendorId) != _identity) ||
+        (_enabled & PciRegisters.CommandBusMaster & ~ReadConfig16(PciRegisters.Command)) != 0;
+
+    /// <summary>
     /// True when the function that was found still answers and is still set up: its ids, its BARs, and what it was allowed to do.
     /// </summary>
     internal bool IsAsBefore()
@@ -68,7 +75,7 @@ public sealed partial class ScannedPciFunction
         for (int i = 0; i < BarCount; i++)
         {
             uint low = ReadConfig32((ushort)(PciRegisters.Bar0 + i * 4)) & (_bars[i].IsPorts ? ~3u : ~15u);
-            if (_bars[i].Length != 0 && low != (uint)_bars[i].Address)
+            if (_bars[i].Length != 0 && _bars[i].Address != 0 && low != (uint)_bars[i].Address)
             {
                 return false;
             }

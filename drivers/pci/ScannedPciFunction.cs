@@ -47,6 +47,9 @@ public sealed partial class ScannedPciFunction : PciFunction
     internal void Leave() => _isGone = true;
 
     /// <inheritdoc/>
+    public override bool IsPresent => base.IsPresent && !IsReplaced();
+
+    /// <inheritdoc/>
     public override byte ReadConfig8(ushort offset) => _isGone ? byte.MaxValue : _host.ReadConfig8(Address, offset);
 
     /// <inheritdoc/>

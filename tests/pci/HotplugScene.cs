@@ -51,8 +51,14 @@ public sealed class HotplugScene : IDisposable
     /// <summary>What the scan knows.</summary>
     public PciScan Functions { get; private set; } = null!;
 
+    /// <summary>The disks in service.</summary>
+    public IEnumerable<VirtioBlk> Disks => Enumerable.Range(0, Devices.Count).Select(i => Devices[i]).OfType<VirtioBlk>();
+
     /// <summary>The only disk.</summary>
-    public VirtioBlk TheDisk => Enumerable.Range(0, Devices.Count).Select(i => Devices[i]).OfType<VirtioBlk>().Single();
+    public VirtioBlk TheDisk => Disks.Single();
+
+    /// <summary>How many bytes the scene itself has allocated.</summary>
+    public ulong BufferBytes => (ulong)_buffers.Sum(buffer => buffer.Length);
 
     /// <summary>A card with a small disk.</summary>
     public static FakeVirtioPciDevice Disk(ulong sectors = 16) => new(new FakeBlockDevice(sectors));
@@ -125,11 +131,17 @@ public sealed class HotplugScene : IDisposable
     /// <summary>Submits a read of one sector.</summary>
     public TestRequest Submit(VirtioBlk disk, ulong sector)
     {
+        Assert.True(TrySubmit(disk, sector, out TestRequest request));
+        return request;
+    }
+
+    /// <summary>Submits a read of one sector; false when the disk does not take it.</summary>
+    public bool TrySubmit(VirtioBlk disk, ulong sector, out TestRequest request)
+    {
         Assert.True(Machine.Dma.TryAllocate(512, 512, out DmaBuffer buffer));
         _buffers.Add(buffer);
-        TestRequest request = TestRequest.For(BlockOperation.Read, sector, buffer);
-        Assert.Equal(IoStatus.Ok, disk.Submit(request));
-        return request;
+        request = TestRequest.For(BlockOperation.Read, sector, buffer);
+        return disk.Submit(request) == IoStatus.Ok;
     }
 
     /// <summary>Reads a sector.</summary>

@@ -67,7 +67,7 @@ public sealed class LegacyPciTransport : VirtioTransport
     public override uint ConfigLength => (uint)_registers.Length - ConfigStart;
 
     /// <inheritdoc/>
-    public override bool IsPresent => _function.ReadConfig16(PciRegisters.VendorId) != PciRegisters.NoVendor;
+    public override bool IsPresent => _function.IsPresent;
 
     private uint ConfigStart => _hasVectors ? ConfigWithVectors : ConfigWithoutVectors;
 

@@ -59,7 +59,7 @@ public sealed class ModernPciTransport : VirtioTransport
     public override uint ConfigLength => (uint)_device.Length;
 
     /// <inheritdoc/>
-    public override bool IsPresent => _function.ReadConfig16(PciRegisters.VendorId) != PciRegisters.NoVendor;
+    public override bool IsPresent => _function.IsPresent;
 
     /// <summary>True when the features that were read last have VERSION_1; a device without it is a legacy one (virtio 2.2.3).</summary>
     internal bool OffersVersion1 { get; private set; } = true;
