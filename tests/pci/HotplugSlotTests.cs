@@ -99,7 +99,12 @@ public sealed class HotplugSlotTests : IDisposable
         scene.RunUntil(() => scene.Devices.Count == 2);
         VirtioBlk first = scene.TheDisk;
         scene.Machine.MayMiss = true;
-        FakeVirtioPciDevice second = scene.Port.Swap(HotplugScene.Disk(32));
+        int writes = 0;
+        FakeVirtioPciDevice second = HotplugScene.Disk(32);
+        second.OnConfigWrite = (_, _, _) => writes++ < 0;
+        scene.Port.Swap(second);
+        scene.RunUntil(() => slot.Departures == 1);
+        Assert.Equal(0, writes); // the driver of the old card left the new one alone
         scene.RunUntil(() => slot.Arrivals == 2);
         Assert.NotSame(first, scene.TheDisk);
         Assert.Equal(32ul, scene.TheDisk.SectorCount);
