@@ -16,6 +16,9 @@ public enum QtestBus
     /// <summary>PCI on q35.</summary>
     Pci,
 
+    /// <summary>PCI on q35, without any interrupt.</summary>
+    PolledPci,
+
     /// <summary>virtio-mmio on microvm.</summary>
     Mmio,
 
@@ -44,14 +47,14 @@ public sealed class QtestBlockBackend : BlockBackend
             stream.SetLength((long)setup.Sectors * 512);
         }
         string cache = setup.HasFlush ? "" : ",config-wce=off,write-cache=off";
-        string device = bus == QtestBus.Pci ? "virtio-blk-pci,disable-legacy=on" : "virtio-blk-device";
+        string device = bus is QtestBus.Pci or QtestBus.PolledPci ? "virtio-blk-pci,disable-legacy=on" : "virtio-blk-device";
         string[] options =
         [
             "-drive", $"if=none,id=d,file={_image},format=raw,readonly={(setup.IsReadOnly ? "on" : "off")}",
             "-device", $"{device},drive=d,serial={setup.Id}{cache}{more}",
         ];
-        _machine = bus == QtestBus.Pci
-            ? new QtestMachine(folder, options) { RefusesMemory = !mapsMemory }
+        _machine = bus is QtestBus.Pci or QtestBus.PolledPci
+            ? new QtestMachine(folder, options) { RefusesMemory = !mapsMemory, HasInterrupts = bus == QtestBus.Pci }
             : new QtestMmioMachine(folder, bus == QtestBus.LegacyMmio, options);
         Disk = _machine.AttachOne<BlockDevice>();
     }
@@ -118,10 +121,10 @@ internal sealed class QtestConsoleHost : IDisposable
         }
         _output = path + ".out";
         File.WriteAllBytes(_output, []);
-        string device = bus == QtestBus.Pci ? "virtio-serial-pci,disable-legacy=on" : "virtio-serial-device";
+        string device = bus is QtestBus.Pci or QtestBus.PolledPci ? "virtio-serial-pci,disable-legacy=on" : "virtio-serial-device";
         string[] options = ["-device", device + more, "-chardev", $"pipe,id=c,path={path}", "-device", "virtconsole,chardev=c"];
-        Any = bus == QtestBus.Pci
-            ? new QtestMachine(folder, options) { RefusesMemory = !mapsMemory }
+        Any = bus is QtestBus.Pci or QtestBus.PolledPci
+            ? new QtestMachine(folder, options) { RefusesMemory = !mapsMemory, HasInterrupts = bus == QtestBus.Pci }
             : new QtestMmioMachine(folder, bus == QtestBus.LegacyMmio, options);
         _input = new FileStream(path + ".in", FileMode.Open, FileAccess.Write, FileShare.ReadWrite, 0);
     }

@@ -1,5 +1,7 @@
 // The contracts on QEMU's own devices.
+using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
 using Xunit;
 using Xunit.Abstractions;
@@ -56,13 +58,55 @@ public sealed class QtestBlockDeviceWithOneVectorTests(ITestOutputHelper output)
     protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, ",vectors=1");
 }
 
-/// <summary>QEMU's disk without MSI-X: its pin leads nowhere on this machine, so it is polled.</summary>
+/// <summary>QEMU's disk without MSI-X: it interrupts by its pin.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestBlockDeviceWithPinTests(ITestOutputHelper output) : BlockDeviceContract(output)
+{
+    /// <inheritdoc/>
+    protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, ",vectors=0");
+
+    [Fact]
+    public void The_pin_is_seen_to_rise()
+    {
+        using QtestBlockBackend backend = new(new BlockSetup(), ",vectors=0");
+        VirtioBlk disk = (VirtioBlk)backend.Disk;
+        Assert.Equal(InterruptKind.Pin, disk.Virtio.InterruptKind);
+        DmaBuffer buffer = backend.Allocate(512);
+        TestRequest request = TestRequest.For(BlockOperation.Read, 0, buffer);
+        Assert.Equal(IoStatus.Ok, disk.Submit(request));
+        disk.Kick();
+        Waiting.Until(disk, backend.Clock, () => request.Completions == 1 && disk.Interrupts > 0, "a read and its interrupt");
+        disk.Remove();
+        disk.Dma.Free(buffer);
+    }
+}
+
+/// <summary>QEMU's disk without any interrupt.</summary>
 [Trait("Needs", "qemu")]
 [Collection("qemu-qtest")]
 public sealed class QtestPolledBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
 {
     /// <inheritdoc/>
-    protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, ",vectors=0");
+    protected override BlockBackend Open(BlockSetup setup) => new QtestBlockBackend(setup, bus: QtestBus.PolledPci);
+}
+
+/// <summary>QEMU's console with two vectors for three events.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestConsolePortWithTwoVectorsTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new QtestConsoleBackend(",vectors=2");
+}
+
+/// <summary>QEMU's console without MSI-X: it interrupts by its pin.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestConsolePortWithPinTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new QtestConsoleBackend(",vectors=0");
 }
 
 /// <summary>QEMU's console as it comes.</summary>

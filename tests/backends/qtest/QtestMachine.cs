@@ -25,6 +25,8 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
     private readonly List<InterruptHandler?> _handlers = [];
     private readonly QtestClock _clock;
     private readonly QtestDma _dma;
+    private readonly List<(uint Line, InterruptHandler Handler)> _pins = [];
+    private bool _follows;
 
     internal QtestMachine(string folder, params string[] options)
     {
@@ -35,6 +37,12 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
 
     /// <summary>True when no memory of devices can be mapped.</summary>
     internal bool RefusesMemory { get; init; }
+
+    /// <summary>False when no function may interrupt.</summary>
+    internal bool HasInterrupts { get; init; } = true;
+
+    /// <inheritdoc/>
+    public override InterruptKind BestInterruptKind => HasInterrupts ? InterruptKind.MsiX : InterruptKind.None;
 
     /// <inheritdoc/>
     public int MemoryInUse => _dma.InUse;
@@ -127,13 +135,25 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
     /// <inheritdoc/>
     public override void ReleaseMessage(in MsiMessage message) => _handlers[(int)message.Data - 1] = null;
 
-    /// <summary>The line of a pin ends in the guest's interrupt controllers, where this process does not look: such a device is polled.</summary>
-    public override bool TryAttachPin(PciAddress function, InterruptHandler handler) => false;
+    /// <summary>The line that firmware wrote is an input of the I/O APIC, which is followed from the first pin on.</summary>
+    public override bool TryAttachPin(PciAddress function, InterruptHandler handler)
+    {
+        byte line = ReadConfig8(function, PciRegisters.InterruptLine);
+        if (line is 0 or >= 24)
+        {
+            return false;
+        }
+        if (!_follows)
+        {
+            _follows = true;
+            _process.InterceptLines();
+        }
+        _pins.Add((line, handler));
+        return true;
+    }
 
     /// <inheritdoc/>
-    public override void DetachPin(PciAddress function, InterruptHandler handler)
-    {
-    }
+    public override void DetachPin(PciAddress function, InterruptHandler handler) => _pins.RemoveAll(pin => pin.Handler == handler);
 
     /// <inheritdoc/>
     public T AttachOne<T>()
@@ -166,6 +186,13 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
                 Volatile.Write(ref *Word(i), 0);
                 _handlers[i]?.OnInterrupt();
                 any = true;
+            }
+        }
+        foreach ((uint line, InterruptHandler handler) in _pins.ToArray())
+        {
+            if (_process.IsLineUp(line))
+            {
+                any |= handler.OnInterrupt();
             }
         }
         return any;
