@@ -1,5 +1,5 @@
 # VirtioSharp: build, run and test. `make help` lists the targets.
-# Variables: MACHINE=q35|pc|microvm  DISK=image  APPEND=command line  QEMU=program  MEMORY=MiB
+# Variables: MACHINE=q35|pc|microvm|microvm-mmio  DISK=image  APPEND=command line  QEMU=program  MEMORY=MiB
 BUILD := build
 OBJ := $(BUILD)/kernel
 KERNEL := $(BUILD)/kernel.elf
@@ -14,7 +14,7 @@ export DISK MACHINE APPEND QEMU MEMORY
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
-	@echo "Variables: MACHINE=q35|pc|microvm DISK=image APPEND='command line' QEMU=program MEMORY=MiB"
+	@echo "Variables: MACHINE=q35|pc|microvm|microvm-mmio DISK=image APPEND='command line' QEMU=program MEMORY=MiB"
 
 setup: ## installs what is missing on this machine
 	@tools/setup
