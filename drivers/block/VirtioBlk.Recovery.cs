@@ -51,17 +51,8 @@ public sealed unsafe partial class VirtioBlk
         BlockRequest? ended = TakeBack(status, now, mayRepeat: true);
         _oneByOne = true;
         // 2. The device begins anew; it has to be the one it was.
-        bool restarted = _virtio.Restart().IsBound;
-        if (restarted)
-        {
-            restarted = VirtioBlkLimits.Read(_virtio, out VirtioBlkLimits limits).IsBound && limits.Suits(_limits);
-            NoteCapacity(restarted ? limits.SectorCount : _limits.SectorCount);
-        }
-        if (restarted)
-        {
-            _virtio.Start();
-        }
-        else
+        bool restarted = TryRestart();
+        if (!restarted)
         {
             _failure = status;
         }
@@ -76,6 +67,28 @@ public sealed unsafe partial class VirtioBlk
             IssueWaiting();
             _queue.Kick();
         }
+    }
+
+    private bool TryRestart()
+    {
+        ProbeResult result = _virtio.Restart();
+        VirtioBlkLimits limits = default;
+        if (result.IsBound)
+        {
+            result = VirtioBlkLimits.Read(_virtio, out limits);
+        }
+        if (result.IsBound && !limits.Suits(_limits))
+        {
+            result = ProbeResult.Failed("the device came back with other limits", limits.SizeMax);
+        }
+        if (!result.IsBound)
+        {
+            Log.Write(LogLevel.Error, "virtio-blk", result.Reason, result.Value);
+            return false;
+        }
+        NoteCapacity(limits.SectorCount);
+        _virtio.Start();
+        return true;
     }
 
     /// <summary>Stops the device for good, ends everything in flight and waiting, once each, and frees the memory last.</summary>

@@ -236,9 +236,9 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             Recover(IoStatus.DeviceError, now: 0);
             return;
         }
-        if (_virtio.IsPolled)
+        if (_virtio.IsPolled && _virtio.TryReadConfig64(VirtioBlkFormat.CapacityOffset, out ulong sectors))
         {
-            OnConfigChange();
+            NoteCapacity(sectors);
         }
         if (IsPartOverdue(now))
         {

@@ -37,8 +37,10 @@ public sealed partial class VirtioConsole
         Recoveries++;
         bool wasSending = _sendingCount != 0;
         TakeBack();
-        if (!_virtio.Restart().IsBound)
+        ProbeResult result = _virtio.Restart();
+        if (!result.IsBound)
         {
+            Log.Write(LogLevel.Error, "virtio-console", result.Reason, result.Value);
             GiveUp();
             return;
         }

@@ -44,6 +44,12 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
     /// <inheritdoc/>
     public override InterruptKind BestInterruptKind => HasInterrupts ? InterruptKind.MsiX : InterruptKind.None;
 
+    /// <summary>The first bus of a further host bridge; 0 when there is none.</summary>
+    internal byte FurtherRootBus { get; set; }
+
+    /// <inheritdoc/>
+    public override bool IsRootBus(int segment, byte bus) => bus == 0 || bus == FurtherRootBus;
+
     /// <inheritdoc/>
     public int MemoryInUse => _dma.InUse;
 
