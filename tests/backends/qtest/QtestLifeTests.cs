@@ -21,7 +21,8 @@ public sealed class QtestLifeTests
         using QtestMachine machine = new(QtestBinding.NewFolder(), "-device", "edu");
         PciScan scan = PciScan.Run(machine);
         ScannedPciFunction edu = Enumerable.Range(0, scan.Count).Select(i => scan[i]).Single(each => each.ReadConfig16(PciRegisters.DeviceId) == 0x11E8);
-        Assert.True(edu.TryEnable() && edu.TryMapBar(0, out IoRegion? registers));
+        Assert.True(edu.TryEnable());
+        Assert.True(edu.TryMapBar(0, out IoRegion? registers));
         Assert.Equal(1, edu.PrepareInterrupts(2, out InterruptKind kind));
         Assert.Equal(InterruptKind.Msi, kind);
         Counter counter = new();
@@ -100,7 +101,7 @@ public sealed class QtestLifeTests
             folder,
             [
                 "-device", "pcie-root-port,id=rp,chassis=1,slot=1", "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off",
-                .. Drive(image), .. Qmp.Options(socket),
+                "-blockdev", $"driver=file,node-name=d,filename={image},read-only=on", .. Qmp.Options(socket),
             ]);
         using Qmp qmp = new(socket);
         DeviceTable devices = new();
@@ -114,7 +115,10 @@ public sealed class QtestLifeTests
         {
             qmp.Execute("device_add", new Dictionary<string, object>
             {
-                ["driver"] = "virtio-blk-pci", ["id"] = $"card{cycle}", ["drive"] = "d", ["bus"] = "rp",
+                ["driver"] = "virtio-blk-pci",
+                ["id"] = $"card{cycle}",
+                ["drive"] = "d",
+                ["bus"] = "rp",
             });
             Until(machine, devices, () => devices.Count == 2);
             VirtioBlk disk = Assert.IsType<VirtioBlk>(devices[1]);
