@@ -12,8 +12,9 @@ namespace VirtioSharp.Tests.System;
 /// <param name="Indirect">Whether INDIRECT_DESC is offered.</param>
 /// <param name="QueueSize">The size of the disk's queue.</param>
 /// <param name="AccessPlatform">Whether ACCESS_PLATFORM is offered.</param>
+/// <param name="QueueReset">Whether RING_RESET is offered.</param>
 public sealed record Combination(
-    string Place, string Ring, string Interrupts, string EventIndex, string Indirect, string QueueSize, string AccessPlatform)
+    string Place, string Ring, string Interrupts, string EventIndex, string Indirect, string QueueSize, string AccessPlatform, string QueueReset)
 {
     // Machine, options, command line, device suffix, device options, transport's name. Slots of virtio-mmio are filled from the last on.
     private static readonly Dictionary<string, Place> s_places = new()
@@ -40,10 +41,10 @@ public sealed record Combination(
     public static IEnumerable<Combination> All =>
         from line in File.ReadLines(Path.Combine(KernelRun.Root, "tests", "system", "combinations.tsv")).Skip(1)
         let words = line.Split('\t')
-        select new Combination(words[0], words[1], words[2], words[3], words[4], words[5], words[6]);
+        select new Combination(words[0], words[1], words[2], words[3], words[4], words[5], words[6], words[7]);
 
     /// <summary>The values in the order of the columns.</summary>
-    public string[] Values => [Place, Ring, Interrupts, EventIndex, Indirect, QueueSize, AccessPlatform];
+    public string[] Values => [Place, Ring, Interrupts, EventIndex, Indirect, QueueSize, AccessPlatform, QueueReset];
 
     /// <summary>True with an interface from before virtio 1.0.</summary>
     public bool IsLegacy => Where.TransportName.StartsWith("legacy");
@@ -74,7 +75,8 @@ public sealed record Combination(
     public string[] Options(string image)
     {
         string vectors = Interrupts switch { "none" => "", "pin" => ",vectors=0", "msix" => ",vectors=4", _ => $",vectors={Interrupts}" };
-        string features = $",event_idx={EventIndex},indirect_desc={Indirect},packed={(Ring == "packed" ? "on" : "off")},iommu_platform={AccessPlatform}";
+        string features = $",event_idx={EventIndex},indirect_desc={Indirect},packed={(Ring == "packed" ? "on" : "off")}" +
+            $",iommu_platform={AccessPlatform},queue_reset={QueueReset}";
         string more = (Where.Suffix == "pci" ? vectors : "") + features;
         return
         [
