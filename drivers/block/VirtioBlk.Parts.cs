@@ -137,7 +137,7 @@ public sealed unsafe partial class VirtioBlk
         _freeCount--;
         slot.Request = request;
         slot.ReadLength = isRead ? length : 0;
-        slot.IssuedAt = _lookedAt;
+        slot.IssuedTick = _tick;
         request.PendingParts++;
         return true;
     }

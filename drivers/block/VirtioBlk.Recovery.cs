@@ -5,12 +5,14 @@ namespace VirtioSharp.Drivers.Block;
 
 public sealed unsafe partial class VirtioBlk
 {
+    private const int TickShift = 20;
+
     // Writes that were completed, those among them that a flush made durable, and whether a reset may have lost some.
     private ulong _writesDone;
     private ulong _writesFlushed;
     private bool _cacheInDoubt;
     private int _recoveriesInVain;
-    private ulong _oldestIssue;
+    private uint _oldestIssue;
 
     // After a reset requests are repeated one by one, so that one that breaks the device takes no other with it.
     private bool _oneByOne;
@@ -19,6 +21,8 @@ public sealed unsafe partial class VirtioBlk
     /// How often the device is reset and begun anew without a single part done well in between, before it is given up; 0 for never.
     /// </summary>
     public int MaxRecoveries { get; set; } = 3;
+
+    private uint TimeoutTicks => (uint)Math.Min(RequestTimeout >> TickShift, int.MaxValue);
 
     /// <summary>How often the device was reset and begun anew.</summary>
     public ulong Recoveries { get; private set; }
@@ -125,7 +129,7 @@ public sealed unsafe partial class VirtioBlk
             BlockRequest request = slot.Request!;
             slot.Request = null;
             _freeSlots[_freeCount++] = number;
-            if (now != 0 && now - slot.IssuedAt >= RequestTimeout && request.PartStatus == IoStatus.Ok)
+            if (now != 0 && TickOf(now) - slot.IssuedTick >= TimeoutTicks && request.PartStatus == IoStatus.Ok)
             {
                 request.PartStatus = IoStatus.TimedOut;
             }
@@ -202,21 +206,25 @@ public sealed unsafe partial class VirtioBlk
     /// <summary>True when a part has been with the device for longer than it may; the slots are looked at only when that can be.</summary>
     private bool IsPartOverdue(ulong now)
     {
-        if (now - _oldestIssue < RequestTimeout)
+        uint tick = TickOf(now);
+        if (tick - _oldestIssue < TimeoutTicks)
         {
             return false;
         }
-        ulong oldest = now;
+        uint longest = 0;
         for (int i = 0; i < _slots.Length; i++)
         {
             if (_slots[i].Request is not null)
             {
-                oldest = Math.Min(oldest, _slots[i].IssuedAt);
+                longest = Math.Max(longest, tick - _slots[i].IssuedTick);
             }
         }
-        _oldestIssue = oldest;
-        return now - oldest >= RequestTimeout;
+        _oldestIssue = tick - longest;
+        return longest >= TimeoutTicks;
     }
+
+    /// <summary>Time in units of about a millisecond, which go round in 52 days: only differences mean something.</summary>
+    private static uint TickOf(ulong now) => (uint)(now >> TickShift);
 
     /// <summary>The device said that something changed: its status, or its capacity (5.2.5.2).</summary>
     private void OnConfigChange()

@@ -31,7 +31,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     private BlockRequest? _firstWaiting;
     private BlockRequest? _lastWaiting;
     private ulong _lookAt = ulong.MaxValue;
-    private ulong _lookedAt;
+    private uint _tick;
     private ulong _partsDone;
     private ulong _partsDoneAtLook;
     private bool _toldSinceLook;
@@ -44,7 +44,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         internal DmaBuffer Header;
         internal DmaBuffer Status;
         internal uint ReadLength;
-        internal ulong IssuedAt;
+        internal uint IssuedTick; // the slot has 64 bytes with it
     }
 
     private VirtioBlk(VirtioDevice virtio, Virtqueue queue, in VirtioBlkLimits limits, in DmaBuffer memory)
@@ -113,6 +113,9 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     public override ulong NextDeadline => _lookAt;
 
     /// <inheritdoc/>
+    public override bool IsPolled => _virtio.IsPolled;
+
+    /// <inheritdoc/>
     public override bool WantsPolling => _virtio.IsPolled && PartsInFlight != 0 && _failure == IoStatus.Ok;
 
     internal static bool TryCreate(VirtioDevice virtio, Virtqueue queue, in VirtioBlkLimits limits, out VirtioBlk? disk)
@@ -151,9 +154,10 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         request.Next = null;
         if (_lookAt == ulong.MaxValue)
         {
-            _lookedAt = _virtio.Transport.Clock.Now;
-            _oldestIssue = _lookedAt;
-            _lookAt = _lookedAt + LookAgainInterval;
+            ulong now = _virtio.Transport.Clock.Now;
+            _tick = TickOf(now);
+            _oldestIssue = _tick;
+            _lookAt = now + LookAgainInterval;
         }
         if (_firstWaiting is null && TryIssue(request))
         {
@@ -229,7 +233,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             _toldSinceLook = false;
             return;
         }
-        _lookedAt = now;
+        _tick = TickOf(now);
         _lookAt = now + LookAgainInterval;
         if (_virtio.NeedsReset())
         {
@@ -293,7 +297,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     private void End(BlockRequest request)
     {
         Completed++;
-        if (request.PartStatus == IoStatus.Ok)
+        if (request.Operation != BlockOperation.Read && request.PartStatus == IoStatus.Ok)
         {
             NoteDurability(request);
         }

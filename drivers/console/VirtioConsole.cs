@@ -71,6 +71,9 @@ public sealed partial class VirtioConsole : ConsolePort
     public override ulong NextDeadline => _lookAt;
 
     /// <inheritdoc/>
+    public override bool IsPolled => _virtio.IsPolled;
+
+    /// <inheritdoc/>
     public override bool WantsPolling => _virtio.IsPolled && _sendingCount != 0 && !_failed;
 
     /// <summary>How often a doorbell or an interrupt had to be made good for.</summary>

@@ -19,6 +19,9 @@ public abstract class Device
     /// </summary>
     public virtual ulong NextDeadline => ulong.MaxValue;
 
+    /// <summary>True when the device can't interrupt. The answer never changes.</summary>
+    public virtual bool IsPolled => false;
+
     /// <summary>
     /// True while something is awaited for which no interrupt will come: the run loop calls <see cref="Poll"/> again at once instead of sleeping.
     /// </summary>

@@ -30,6 +30,7 @@ public sealed class RunLoop
     private readonly ByteSource?[] _sources = new ByteSource?[8];
     private BlockDevice?[] _disks = new BlockDevice?[8];
     private ulong _changes = ulong.MaxValue;
+    private bool _mayPoll;
     private Delay? _delays;
     private Delay? _freeDelays;
     private uint _steps;
@@ -90,7 +91,7 @@ public sealed class RunLoop
     {
         if (_changes != Devices.Changes)
         {
-            ListDisks();
+            ListDevices();
         }
         for (int i = 0; i < _diskCount; i++)
         {
@@ -101,7 +102,7 @@ public sealed class RunLoop
         bool look = ++_steps % LookAtClockEvery == 0;
         if (!HasReadable())
         {
-            bool polls = Devices.WantsPolling();
+            bool polls = _mayPoll && Devices.WantsPolling();
             Sleeps += polls ? 0ul : 1;
             // A deadline that has passed lets interrupts in and does not sleep.
             look |= !_clock.WaitForInterrupt(polls ? 0 : deadline) && !polls;
@@ -125,12 +126,14 @@ public sealed class RunLoop
         }
     }
 
-    private void ListDisks()
+    private void ListDevices()
     {
         _changes = Devices.Changes;
         _diskCount = 0;
+        _mayPoll = false;
         for (int i = 0; i < Devices.Count; i++)
         {
+            _mayPoll |= Devices[i].IsPolled;
             if (Devices[i] is BlockDevice disk)
             {
                 if (_diskCount == _disks.Length)
