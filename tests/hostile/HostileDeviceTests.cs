@@ -95,99 +95,32 @@ public sealed class HostileDeviceTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void R09_without_memory_at_any_allocation_the_probe_fails_and_leaks_nothing(bool withMsix)
-    {
-        bool bound = false;
-        for (int n = 1; !bound; n++)
-        {
-            FaultScene scene = new(withMsix);
-            scene.Machine.FakeDma.FailAllocation(n);
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
-            bound = devices.Count == 1;
-            if (bound)
-            {
-                Assert.True(n > 1, "no allocation failed");
-                devices[0].Remove();
-            }
-            else
-            {
-                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
-                Assert.False(scene.Function.IsBusMaster, "the device was left able to reach memory");
-                Assert.Equal(0, scene.Disk.Status);
-            }
-            scene.Machine.AssertNothingLeaked();
-            scene.Machine.Dispose();
-        }
-    }
+    public void R09_without_memory_at_any_allocation_the_probe_fails_and_leaks_nothing(bool withMsix) =>
+        ProbeSteps.WithoutMemoryAtEachAllocation(() => new FaultScene(withMsix));
 
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void R10_a_device_that_vanishes_at_any_step_of_the_probe_is_refused(bool withMsix)
-    {
-        bool bound = false;
-        for (int n = 1; !bound; n++)
+    public void R10_a_device_that_vanishes_at_any_step_of_the_probe_is_refused(bool withMsix) => ProbeSteps.VanishingAtEachAccess(
+        () => new FaultScene(withMsix),
+        (scene, isGone) =>
         {
-            FaultScene scene = new(withMsix);
-            int accesses = 0;
-            scene.Function.OnReadCommon = (_, _, value) => Count() ? uint.MaxValue : value;
-            scene.Function.OnWriteCommon = (_, _, _) => Count();
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
-            bound = accesses < n;
-            if (devices.Count == 1)
-            {
-                devices[0].Remove();
-            }
-            else
-            {
-                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
-            }
-            Assert.Equal(0, scene.Machine.HandlerCount);
-            scene.Machine.Dispose();
-
-            bool Count()
-            {
-                if (++accesses == n)
-                {
-                    scene.Machine.Pull(scene.Function);
-                }
-                return accesses >= n;
-            }
-        }
-    }
+            scene.Function.OnReadCommon = (_, _, value) => isGone() ? uint.MaxValue : value;
+            scene.Function.OnWriteCommon = (_, _, _) => isGone();
+        },
+        mayBeOverlooked: false);
 
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void C13_a_function_that_vanishes_at_any_access_to_config_space_is_survived(bool withMsix)
-    {
-        bool untouched = false;
-        for (int n = 1; !untouched; n++)
+    public void C13_a_function_that_vanishes_at_any_access_to_config_space_is_survived(bool withMsix) => ProbeSteps.VanishingAtEachAccess(
+        () => new FaultScene(withMsix),
+        (scene, isGone) =>
         {
-            FaultScene scene = new(withMsix);
-            int accesses = 0;
-            scene.Function.OnConfigRead = (_, _, value) => Count() ? uint.MaxValue : value;
-            scene.Function.OnConfigWrite = (_, _, _) => Count();
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out _);
-            untouched = accesses < n;
-            Assert.Equal(untouched, devices.Count == 1 && scene.Function.IsPresent);
-            if (devices.Count == 1)
-            {
-                devices[0].Remove();
-            }
-            Assert.Equal(0, scene.Machine.HandlerCount);
-            scene.Machine.Dispose();
-
-            bool Count()
-            {
-                if (++accesses == n)
-                {
-                    scene.Machine.Pull(scene.Function);
-                }
-                return accesses >= n;
-            }
-        }
-    }
+            scene.Function.OnConfigRead = (_, _, value) => isGone() ? uint.MaxValue : value;
+            scene.Function.OnConfigWrite = (_, _, _) => isGone();
+        },
+        mayBeOverlooked: true);
 
     [Theory]
     [InlineData(true)]

@@ -43,65 +43,18 @@ public sealed class HostileLegacyTests
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void R09_without_memory_at_any_allocation_the_probe_fails_and_leaks_nothing(bool withMsix)
-    {
-        bool bound = false;
-        for (int n = 1; !bound; n++)
-        {
-            FaultScene scene = new(withMsix, legacy: true);
-            scene.Machine.FakeDma.FailAllocation(n);
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
-            bound = devices.Count == 1;
-            Assert.True(n > 1 || !bound, "no allocation failed");
-            if (bound)
-            {
-                devices[0].Remove();
-            }
-            else
-            {
-                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
-                Assert.False(scene.AnyFunction.IsBusMaster, "the device was left able to reach memory");
-                Assert.Equal(0, scene.Disk.Status);
-            }
-            scene.Machine.AssertNothingLeaked();
-            scene.Machine.Dispose();
-        }
-    }
+    public void R09_without_memory_at_any_allocation_the_probe_fails_and_leaks_nothing(bool withMsix) =>
+        ProbeSteps.WithoutMemoryAtEachAllocation(() => new FaultScene(withMsix, legacy: true));
 
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public void R10_a_device_that_vanishes_at_any_step_of_the_probe_is_refused(bool withMsix)
-    {
-        bool bound = false;
-        for (int n = 1; !bound; n++)
+    public void R10_a_device_that_vanishes_at_any_step_of_the_probe_is_refused(bool withMsix) => ProbeSteps.VanishingAtEachAccess(
+        () => new FaultScene(withMsix, legacy: true),
+        (scene, isGone) =>
         {
-            FaultScene scene = new(withMsix, legacy: true);
-            int accesses = 0;
-            scene.LegacyFunction.OnRead = (_, value) => Count() ? uint.MaxValue : value;
-            scene.LegacyFunction.OnWrite = (_, _) => Count();
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
-            bound = accesses < n;
-            Assert.True(n > 10 || !bound, "the probe touched nothing");
-            if (devices.Count == 1)
-            {
-                devices[0].Remove();
-            }
-            else
-            {
-                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
-            }
-            Assert.Equal(0, scene.Machine.HandlerCount);
-            scene.Machine.Dispose();
-
-            bool Count()
-            {
-                if (++accesses == n)
-                {
-                    scene.Machine.Pull(scene.AnyFunction);
-                }
-                return accesses >= n;
-            }
-        }
-    }
+            scene.LegacyFunction.OnRead = (_, value) => isGone() ? uint.MaxValue : value;
+            scene.LegacyFunction.OnWrite = (_, _) => isGone();
+        },
+        mayBeOverlooked: false);
 }
