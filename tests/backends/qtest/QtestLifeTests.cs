@@ -73,6 +73,20 @@ public sealed class QtestLifeTests
     }
 
     [Theory]
+    [InlineData("-device", "pcie-root-port,id=rp,chassis=1")]
+    [InlineData("-device", "pcie-root-port,id=up,chassis=1", "-device", "x3130-upstream,id=u,bus=up", "-device", "xio3130-downstream,id=rp,bus=u,chassis=2")]
+    public void Without_firmware_bridges_get_numbers_and_windows_and_disks_their_BARs(params string[] bridges)
+    {
+        string folder = QtestBinding.NewFolder();
+        string image = NewImage(folder, out byte[] content);
+        using QtestMachine machine = new(folder, isBare: true, [.. bridges, .. Drive(image), "-device", "virtio-blk-pci,drive=d,disable-legacy=on,bus=rp"]);
+        VirtioBlk disk = machine.AttachOne<VirtioBlk>();
+        ReadsWhatIsThere(disk, machine, content);
+        disk.Remove();
+        Assert.Equal(0, machine.MemoryInUse);
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData(",vectors=1")]
     [InlineData(",vectors=0")]

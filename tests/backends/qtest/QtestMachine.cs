@@ -20,17 +20,30 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
     private const ulong DmaEnd = 56 << 20;
     private const ulong RamEnd = 64 << 20;
     private const ulong PhysicalEnd = 1ul << 40;
+    private const ulong Ecam = 0xE000_0000; // of a microvm, like the room for BARs below it
+    private const ulong RoomStart = 0xC000_0000;
+    private const ulong RoomEnd = Ecam;
 
+    private readonly bool _isBare;
     private readonly QtestProcess _process;
     private readonly List<InterruptHandler?> _handlers = [];
     private readonly QtestClock _clock;
     private readonly QtestDma _dma;
     private readonly List<(uint Line, InterruptHandler Handler)> _pins = [];
     private bool _follows;
+    private ulong _nextRoom = RoomStart;
 
+    /// <summary>A q35 that its firmware has set up.</summary>
     internal QtestMachine(string folder, params string[] options)
+        : this(folder, isBare: false, options)
     {
-        _process = new QtestProcess(folder, "q35", options);
+    }
+
+    /// <summary>The same, or a microvm whose buses and BARs nobody has set up.</summary>
+    internal QtestMachine(string folder, bool isBare, string[] options)
+    {
+        _isBare = isBare;
+        _process = new QtestProcess(folder, isBare ? "microvm,pcie=on" : "q35", options);
         _clock = new QtestClock(Dispatch);
         _dma = new QtestDma(_process.Memory, DmaStart, DmaEnd);
     }
@@ -60,48 +73,40 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
     public override Clock Clock => _clock;
 
     /// <inheritdoc/>
-    public override ushort ConfigSpaceLength => 256;
+    public override ushort ConfigSpaceLength => (ushort)(_isBare ? 4096 : 256);
 
     /// <inheritdoc/>
-    public override byte ReadConfig8(PciAddress function, ushort offset)
-    {
-        Select(function, offset);
-        return (byte)_process.Read("inb", (ulong)(DataPort + (offset & 3)));
-    }
+    public override bool NeedsAssignment => _isBare;
 
     /// <inheritdoc/>
-    public override ushort ReadConfig16(PciAddress function, ushort offset)
-    {
-        Select(function, offset);
-        return (ushort)_process.Read("inw", (ulong)(DataPort + (offset & 2)));
-    }
+    public override byte ReadConfig8(PciAddress function, ushort offset) => (byte)_process.Read(Place(function, offset, "readb", "inb", out ulong place), place);
 
     /// <inheritdoc/>
-    public override uint ReadConfig32(PciAddress function, ushort offset)
-    {
-        Select(function, offset);
-        return _process.Read("inl", DataPort);
-    }
+    public override ushort ReadConfig16(PciAddress function, ushort offset) =>
+        (ushort)_process.Read(Place(function, offset, "readw", "inw", out ulong place), place);
 
     /// <inheritdoc/>
-    public override void WriteConfig8(PciAddress function, ushort offset, byte value)
-    {
-        Select(function, offset);
-        _process.Write("outb", (ulong)(DataPort + (offset & 3)), value);
-    }
+    public override uint ReadConfig32(PciAddress function, ushort offset) => _process.Read(Place(function, offset, "readl", "inl", out ulong place), place);
 
     /// <inheritdoc/>
-    public override void WriteConfig16(PciAddress function, ushort offset, ushort value)
-    {
-        Select(function, offset);
-        _process.Write("outw", (ulong)(DataPort + (offset & 2)), value);
-    }
+    public override void WriteConfig8(PciAddress function, ushort offset, byte value) =>
+        _process.Write(Place(function, offset, "writeb", "outb", out ulong place), place, value);
 
     /// <inheritdoc/>
-    public override void WriteConfig32(PciAddress function, ushort offset, uint value)
+    public override void WriteConfig16(PciAddress function, ushort offset, ushort value) =>
+        _process.Write(Place(function, offset, "writew", "outw", out ulong place), place, value);
+
+    /// <inheritdoc/>
+    public override void WriteConfig32(PciAddress function, ushort offset, uint value) =>
+        _process.Write(Place(function, offset, "writel", "outl", out ulong place), place, value);
+
+    /// <inheritdoc/>
+    public override bool TryAssignMemory(ulong length, out ulong address)
     {
-        Select(function, offset);
-        _process.Write("outl", DataPort, value);
+        address = _nextRoom + length - 1 & ~(length - 1);
+        bool fits = _isBare && address + length <= RoomEnd;
+        _nextRoom = fits ? address + length : _nextRoom;
+        return fits;
     }
 
     /// <inheritdoc/>
@@ -206,6 +211,16 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
 
     private uint* Word(int index) => (uint*)(_process.Memory + MessageStart + (ulong)index * 16);
 
-    private void Select(PciAddress function, ushort offset) =>
+    /// <summary>Where a config register is, and the command for it: in ECAM, or at the data port after it was selected.</summary>
+    private string Place(PciAddress function, ushort offset, string memoryCommand, string portCommand, out ulong place)
+    {
+        if (_isBare)
+        {
+            place = Ecam + ((ulong)function.BusDeviceFunction << 12) + offset;
+            return memoryCommand;
+        }
+        place = (ulong)(DataPort + (offset & 3));
         _process.Write("outl", AddressPort, 0x80000000u | (uint)function.BusDeviceFunction << 8 | (uint)offset & 0xFC);
+        return portCommand;
+    }
 }
