@@ -60,7 +60,8 @@ format: setup ## checks the layout of the sources
 	@for folder in drivers kernel tests; do dotnet format whitespace --folder --verify-no-changes $$folder || exit 1; done
 	@echo "format: as it should be"
 
-model: setup ## searches the models of the virtqueues' two races, and their mutants, which have to fail
+model: ## searches the models of the virtqueues' two races, and their mutants, which have to fail
+	@tools/setup model
 	@tools/run-model
 
 check: format kernel model ## what CI runs: format, both compilers, symbols, layering, models and all tests
