@@ -80,14 +80,7 @@ internal static class Kernel
     {
         SystemInformation.WriteFunction(serial, function);
         ProbeResult result = registry.Attach(function);
-        if (result.IsBound)
-        {
-            SystemInformation.WriteDevice(serial, devices[devices.Count - 1]);
-        }
-        else if (result.Status == ProbeStatus.Failed)
-        {
-            WriteFailure(serial, result);
-        }
+        SystemInformation.WriteResult(serial, result, devices);
     }
 
     /// <summary>Watches the slots whose cards may come and go.</summary>
@@ -132,17 +125,10 @@ internal static class Kernel
             if (result.IsBound)
             {
                 devices.Add(device!);
-                SystemInformation.WriteDevice(serial, device!);
             }
-            else
-            {
-                WriteFailure(serial, result);
-            }
+            SystemInformation.WriteResult(serial, result, devices);
         }
     }
-
-    private static void WriteFailure(Terminal serial, in ProbeResult result) =>
-        serial.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
 
     /// <summary>The commands of the command line, or shells on the serial line and the console.</summary>
     private static async ValueTask RunAsync(SystemInformation system, BootOptions options, Terminal serial)

@@ -74,6 +74,10 @@ public sealed class PciBridge
         return true;
     }
 
+    /// <summary>Takes room on a bus: of the window of the bridge to it, or of the machine's on a root bus; false when there is none left.</summary>
+    internal static bool TryTakeRoom(PciHost host, PciBridge? parent, ulong length, out ulong address) =>
+        parent is null ? host.TryAssignMemory(length, out address) : parent.Room.TryTake(length, out address);
+
     /// <summary>Lets functions behind the bridge reach memory, as far as it and those in front of it are concerned; false when that does not stick.</summary>
     internal bool TryLetReachMemory() => TryAllow(PciRegisters.CommandBusMaster) && (Parent is null || Parent.TryLetReachMemory());
 

@@ -14,9 +14,7 @@ internal static class PciExpressRegisters
     internal const ushort SlotImplemented = 1 << 8;
 
     internal const int SlotCapabilities = 0x14;
-    internal const uint HasAttentionButton = 1 << 0;
     internal const uint HasPowerController = 1 << 1;
-    internal const uint HasPowerIndicator = 1 << 4;
     internal const uint HotplugCapable = 1 << 6;
     internal const uint NoCommandCompleted = 1 << 18;
 

@@ -34,7 +34,7 @@ public sealed class PciHotplugSlot : Device
     private readonly DeviceTable _devices;
     private readonly byte _capability;
     private readonly uint _abilities;
-    private readonly SlotInterrupt _interrupt = new();
+    private readonly NotedInterrupt _interrupt = new();
     private readonly bool _hasInterrupt;
     private State _state;
     private ulong _lookAt;
@@ -331,26 +331,5 @@ public sealed class PciHotplugSlot : Device
         }
         _isCommandPending = false;
         WriteStatus((ushort)(ReadStatus() & PciExpressRegisters.CommandCompleted));
-    }
-
-    private sealed class SlotInterrupt : InterruptHandler
-    {
-        private bool _noted;
-
-        public override bool OnInterrupt()
-        {
-            _noted = true;
-            return true;
-        }
-
-        internal bool Take()
-        {
-            if (!_noted)
-            {
-                return false; // not cleared: an interrupt that comes now is not forgotten
-            }
-            _noted = false;
-            return true;
-        }
     }
 }

@@ -370,7 +370,7 @@ public sealed class PciScan
 
     private bool TryTakeRoom(PciBridge? parent, ulong length, out ulong start)
     {
-        bool found = parent is null ? _host.TryAssignMemory(length, out start) : parent.Room.TryTake(length, out start);
+        bool found = PciBridge.TryTakeRoom(_host, parent, length, out start);
         start = found ? start : 0;
         return found;
     }

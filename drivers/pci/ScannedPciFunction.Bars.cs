@@ -123,7 +123,7 @@ public sealed partial class ScannedPciFunction
             {
                 Parent?.Room.Note(bar.Address, bar.Length);
             }
-            else if (TryTakeRoom(bar.Length, out ulong room))
+            else if (PciBridge.TryTakeRoom(_host, Parent, bar.Length, out ulong room))
             {
                 WriteConfig16(PciRegisters.Command, (ushort)(command & ~(PciRegisters.CommandMemory | PciRegisters.CommandPorts)));
                 _bars[i] = new PciBar(Assign(i, room, bar.Is64Bit), bar.Length, false, bar.Is64Bit, bar.IsPrefetchable);
@@ -135,9 +135,6 @@ public sealed partial class ScannedPciFunction
             }
         }
     }
-
-    private bool TryTakeRoom(ulong length, out ulong address) =>
-        Parent is null ? _host.TryAssignMemory(length, out address) : Parent.Room.TryTake(length, out address);
 
     /// <summary>
     /// Sizes all BARs: decoding is off meanwhile, all ones are written, the mask is read, and everything is put back (PCI 3.0, 6.2.5.1).

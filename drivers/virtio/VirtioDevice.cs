@@ -17,7 +17,7 @@ public sealed partial class VirtioDevice
     private const ulong LegacyFeatures = uint.MaxValue;
 
     private readonly DeviceInterrupts _interrupts;
-    private readonly ConfigInterrupt _configInterrupt = new();
+    private readonly NotedInterrupt _configInterrupt = new();
     private Virtqueue[] _queues = new Virtqueue[2];
     private ushort[] _vectors = new ushort[2];
     private int _queueCount;
@@ -298,27 +298,5 @@ public sealed partial class VirtioDevice
         }
         _queues[_queueCount] = queue;
         _vectors[_queueCount++] = vector;
-    }
-
-    /// <summary>Notes that the configuration changed.</summary>
-    private sealed class ConfigInterrupt : InterruptHandler
-    {
-        private bool _noted;
-
-        public override bool OnInterrupt()
-        {
-            _noted = true;
-            return true;
-        }
-
-        internal bool Take()
-        {
-            if (!_noted)
-            {
-                return false; // not cleared: an interrupt that comes now is not forgotten
-            }
-            _noted = false;
-            return true;
-        }
     }
 }

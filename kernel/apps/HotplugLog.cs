@@ -22,14 +22,7 @@ internal sealed class HotplugLog : PciHotplugListener
     {
         _output.Write("came: ");
         SystemInformation.WriteFunction(_output, function);
-        if (result.IsBound)
-        {
-            SystemInformation.WriteDevice(_output, _devices[_devices.Count - 1]);
-        }
-        else if (result.Status == ProbeStatus.Failed)
-        {
-            _output.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
-        }
+        SystemInformation.WriteResult(_output, result, _devices);
     }
 
     /// <inheritdoc/>

@@ -150,6 +150,19 @@ public sealed class SystemInformation
         }
     }
 
+    /// <summary>What came of a probe: some lines for the device that was entered last, or why there is none; nothing when no driver was meant.</summary>
+    internal static void WriteResult(Terminal output, in ProbeResult result, DeviceTable devices)
+    {
+        if (result.IsBound)
+        {
+            WriteDevice(output, devices[devices.Count - 1]);
+        }
+        else if (result.Status == ProbeStatus.Failed)
+        {
+            output.Write("  not usable: ").Write(result.Reason).Write(" (0x").WriteHex(result.Value).Write(")\n");
+        }
+    }
+
     internal static void WriteDevice(Terminal output, Device device)
     {
         VirtioDevice? virtio = device is VirtioBlk disk ? disk.Virtio : device is VirtioConsole console ? console.Virtio : null;

@@ -44,8 +44,7 @@ public sealed class LegacyMmioTransport : MmioTransport
     /// <summary>The order of 4.2.4, "Virtqueue Configuration"; false for a ring beyond what a page number of 32 bits can say.</summary>
     public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
-        ulong page = addresses.DescriptorArea / PageSize;
-        if (addresses.DescriptorArea % PageSize != 0 || addresses.DeviceArea % PageSize != 0 || page is 0 or > uint.MaxValue)
+        if (!addresses.TryGetPageNumber(PageSize, out uint page))
         {
             return false;
         }
@@ -53,7 +52,7 @@ public sealed class LegacyMmioTransport : MmioTransport
         Select(queue);
         Registers.Write32(MmioRegisters.QueueSize, size);
         Registers.Write32(MmioRegisters.QueueAlign, PageSize);
-        Registers.Write32(MmioRegisters.QueuePageNumber, (uint)page);
+        Registers.Write32(MmioRegisters.QueuePageNumber, page);
         return Registers.Read32(MmioRegisters.QueuePageNumber) == page;
     }
 }

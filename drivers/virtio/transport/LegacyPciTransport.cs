@@ -75,11 +75,10 @@ public sealed class LegacyPciTransport : VirtioTransport
     public static ProbeResult TryCreate(PciFunction function, ushort type, out LegacyPciTransport? transport)
     {
         transport = null;
-        if (!function.TryEnable())
+        ProbeResult enabled = VirtioPciDriver.Enable(function);
+        if (!enabled.IsBound)
         {
-            ushort command = function.ReadConfig16(PciRegisters.Command);
-            function.Disable();
-            return ProbeResult.Failed("the function does not let itself be enabled", command);
+            return enabled;
         }
         if (!MayHoldRegisters(function) || !function.TryMapBar(Bar, out IoRegion? region) || region!.Length < ConfigWithVectors ||
             !IoWindow.TryCreate(region, 0, Math.Min(region.Length, MaxLength), out IoWindow registers))
@@ -124,17 +123,6 @@ public sealed class LegacyPciTransport : VirtioTransport
     /// <inheritdoc/>
     public override void WriteConfig32(ushort offset, uint value) => _registers.Write32(ConfigStart + offset, value);
 
-    /// <summary>The interface does not say how many queues there are: one without a size does not exist.</summary>
-    public override ushort ReadQueueCount()
-    {
-        ushort count = 0;
-        while (count < ushort.MaxValue && ReadMaxQueueSize(count) != 0)
-        {
-            count++;
-        }
-        return count;
-    }
-
     /// <inheritdoc/>
     public override ushort ReadMaxQueueSize(ushort queue)
     {
@@ -152,8 +140,7 @@ public sealed class LegacyPciTransport : VirtioTransport
     /// <summary>Gives the page number of the ring; false for a ring beyond what 32 bits of it can say.</summary>
     public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
-        ulong page = addresses.DescriptorArea / PageSize;
-        if (addresses.DescriptorArea % PageSize != 0 || addresses.DeviceArea % PageSize != 0 || page is 0 or > uint.MaxValue)
+        if (!addresses.TryGetPageNumber(PageSize, out uint page))
         {
             return false;
         }
@@ -162,7 +149,7 @@ public sealed class LegacyPciTransport : VirtioTransport
         {
             return false;
         }
-        _registers.Write32(QueuePageNumber, (uint)page);
+        _registers.Write32(QueuePageNumber, page);
         return _registers.Read32(QueuePageNumber) == page;
     }
 

@@ -92,17 +92,6 @@ public abstract class MmioTransport : VirtioTransport
     /// <inheritdoc/>
     public override void WriteConfig32(ushort offset, uint value) => _config.Write32(offset, value);
 
-    /// <summary>MMIO does not say how many queues there are: one without a size does not exist.</summary>
-    public override ushort ReadQueueCount()
-    {
-        ushort count = 0;
-        while (count < ushort.MaxValue && ReadMaxQueueSize(count) != 0)
-        {
-            count++;
-        }
-        return count;
-    }
-
     /// <inheritdoc/>
     public override ushort ReadMaxQueueSize(ushort queue)
     {

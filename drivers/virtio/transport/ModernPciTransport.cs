@@ -71,11 +71,10 @@ public sealed class ModernPciTransport : VirtioTransport
     public static ProbeResult TryCreate(PciFunction function, ushort type, out ModernPciTransport? transport)
     {
         transport = null;
-        if (!function.TryEnable())
+        ProbeResult enabled = VirtioPciDriver.Enable(function);
+        if (!enabled.IsBound)
         {
-            ushort command = function.ReadConfig16(PciRegisters.Command);
-            function.Disable();
-            return ProbeResult.Failed("the function does not let itself be enabled", command);
+            return enabled;
         }
         VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
         string missing = !found.Common.IsValid ? "no usable capability for the common configuration"

@@ -61,6 +61,18 @@ public sealed class VirtioPciDriver : PciDriver
         return result.IsBound ? driver.Probe(transport!, out device) : result;
     }
 
+    /// <summary>Lets the function answer and reach memory, whatever its interface; failed with a reason, and quiet, when that does not stick.</summary>
+    internal static ProbeResult Enable(PciFunction function)
+    {
+        if (function.TryEnable())
+        {
+            return ProbeResult.Bound;
+        }
+        ushort command = function.ReadConfig16(PciRegisters.Command);
+        function.Disable();
+        return ProbeResult.Failed("the function does not let itself be enabled", command);
+    }
+
     private static bool IsTransitional(PciFunction function) => function.ReadConfig16(PciRegisters.DeviceId) < VirtioPciRegisters.FirstModernId;
 
     /// <summary>

@@ -22,6 +22,17 @@ public readonly struct VirtqueueAddresses
 
     /// <summary>What the device writes: the used ring, or the device event suppression structure.</summary>
     public ulong DeviceArea { get; }
+
+    /// <summary>
+    /// The number of the page that the ring begins at, as the legacy interfaces want it (4.1.5.1.3.1, 4.2.4); false where the areas are not
+    /// laid out in pages, or lie beyond what 32 bits can say.
+    /// </summary>
+    internal bool TryGetPageNumber(uint pageSize, out uint number)
+    {
+        ulong page = DescriptorArea / pageSize;
+        number = (uint)page;
+        return DescriptorArea % pageSize == 0 && DeviceArea % pageSize == 0 && page is not 0 and <= uint.MaxValue;
+    }
 }
 
 /// <summary>
@@ -102,7 +113,16 @@ public abstract class VirtioTransport
     public abstract void WriteConfig32(ushort offset, uint value);
 
     /// <summary>How many queues the device says it has; a missing index is an answer (size 0) and no error.</summary>
-    public abstract ushort ReadQueueCount();
+    public virtual ushort ReadQueueCount()
+    {
+        // Where the interface does not say: a queue without a size does not exist, and those that do are numbered without a gap.
+        ushort count = 0;
+        while (count < ushort.MaxValue && ReadMaxQueueSize(count) != 0)
+        {
+            count++;
+        }
+        return count;
+    }
 
     /// <summary>The largest size the device offers for <paramref name="queue"/>; 0 when there is no such queue.</summary>
     public abstract ushort ReadMaxQueueSize(ushort queue);
