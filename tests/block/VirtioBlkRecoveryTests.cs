@@ -412,19 +412,5 @@ public sealed class VirtioBlkRecoveryTests : IDisposable
         RunUntil(() => requests.All(request => request.Completions > 0));
     }
 
-    private void RunUntil(Func<bool> done)
-    {
-        ulong end = _machine.Clock.Now + 1000 * Second;
-        while (!done())
-        {
-            _disk.Poll();
-            ulong now = _machine.Clock.Now;
-            Assert.True(now < end, "it never happens");
-            if (_disk.NextDeadline <= now)
-            {
-                _disk.OnDeadline(now);
-            }
-            _machine.Clock.WaitForInterrupt(Math.Min(_disk.NextDeadline, now + 100_000_000));
-        }
-    }
+    private void RunUntil(Func<bool> done) => Waiting.Until(_disk, _machine.Clock, done, "what the test waits for", 1000 * Second);
 }

@@ -133,7 +133,7 @@ public sealed class VirtioBlkTests : IDisposable
         }
         Disk.Kick();
         Assert.Equal(1, _device.Queues[0].Notifications);
-        RunUntil(() => _device.Requests == 20, _machine.Clock.Now + Second);
+        Waiting.Until(Disk, _machine.Clock, () => _device.Requests == 20, "20 requests", Second);
     }
 
     [Fact]
@@ -245,20 +245,5 @@ public sealed class VirtioBlkTests : IDisposable
     {
         Disk.Kick();
         Waiting.Until(Disk, _machine.Clock, () => requests.All(request => request.Completions > 0), "requests");
-    }
-
-    private void RunUntil(Func<bool> done, ulong end)
-    {
-        while (!done())
-        {
-            Disk.Poll();
-            ulong now = _machine.Clock.Now;
-            Assert.True(now < end, "it never happens");
-            if (Disk.NextDeadline <= now)
-            {
-                Disk.OnDeadline(now);
-            }
-            _machine.Clock.WaitForInterrupt(Math.Min(Disk.NextDeadline, now + 100_000_000));
-        }
     }
 }

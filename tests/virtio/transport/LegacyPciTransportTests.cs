@@ -222,14 +222,5 @@ public sealed class LegacyPciTransportTests : IDisposable
         Assert.Equal(0, _disk.Status);
     }
 
-    private void ReadOneSector(BlockDevice disk)
-    {
-        Assert.True(disk.Dma.TryAllocate(512, 512, out DmaBuffer buffer));
-        TestRequest request = TestRequest.For(BlockOperation.Read, 0, buffer);
-        Assert.Equal(IoStatus.Ok, disk.Submit(request));
-        disk.Kick();
-        Waiting.Until(disk, _machine.Clock, () => request.Completions > 0, "a read");
-        Assert.Equal(IoStatus.Ok, request.Status);
-        disk.Dma.Free(buffer);
-    }
+    private void ReadOneSector(BlockDevice disk) => Waiting.ReadFirstSector(disk, _machine.Clock);
 }
