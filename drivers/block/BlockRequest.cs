@@ -17,6 +17,39 @@ public enum BlockOperation
 
     /// <summary>Reads the device's identification, 20 bytes of ASCII, padded with NUL.</summary>
     GetId,
+
+    /// <summary>Reads the wear of the medium, see <see cref="BlockLifetime"/>.</summary>
+    GetLifetime,
+
+    /// <summary>The range is not needed any more; what reads of it give afterwards is not said.</summary>
+    Discard,
+
+    /// <summary>Reads of the range give zeroes afterwards.</summary>
+    WriteZeroes,
+
+    /// <summary>The content of the range can't be got back afterwards, by whatever means.</summary>
+    SecureErase,
+
+    /// <summary>Describes zones, from the one that holds the sector on, see <see cref="ZoneReport"/>.</summary>
+    ReportZones,
+
+    /// <summary>Opens the zone that begins at the sector.</summary>
+    OpenZone,
+
+    /// <summary>Closes the zone that begins at the sector.</summary>
+    CloseZone,
+
+    /// <summary>Makes the zone that begins at the sector full.</summary>
+    FinishZone,
+
+    /// <summary>Empties the zone that begins at the sector.</summary>
+    ResetZone,
+
+    /// <summary>Empties all zones; the sector is 0.</summary>
+    ResetAllZones,
+
+    /// <summary>Writes at the write pointer of the zone that begins at the sector; <see cref="BlockRequest.AppendedAt"/> says where that was.</summary>
+    AppendZone,
 }
 
 /// <summary>
@@ -34,11 +67,32 @@ public abstract class BlockRequest
     /// <summary>The first sector, in units of 512 bytes whatever the block size.</summary>
     public ulong Sector { get; private set; }
 
+    /// <summary>How many sectors a range has that is given without buffers (<see cref="PrepareRange"/>); 0 for requests with buffers.</summary>
+    public ulong RangeSectors { get; private set; }
+
+    /// <summary>For <see cref="BlockOperation.WriteZeroes"/>: true when the device may give the space back.</summary>
+    public bool MayUnmap { get; private set; }
+
+    /// <summary>
+    /// After how many nanoseconds from its submit the request is given up, 0 for what the device thinks best. It is looked at every 10 ms.
+    /// A request that the device holds is taken back by a reset, which others in flight survive. Set while it is not in flight; stays set.
+    /// </summary>
+    public ulong Timeout { get; set; }
+
+    /// <summary>After a <see cref="BlockOperation.AppendZone"/> that ended well: the first sector that was written.</summary>
+    public ulong AppendedAt { get; internal set; }
+
     /// <summary>How it ended; <see cref="IoStatus.InFlight"/> before.</summary>
     public IoStatus Status { get; private set; }
 
     /// <summary>The buffers, in the order of the sectors.</summary>
     public ReadOnlySpan<DmaBuffer> Buffers => new(_buffers, 0, _bufferCount);
+
+    /// <summary>Used by a device that is a range of another one: where the range begins there, in sectors; 0 once the request ended.</summary>
+    internal ulong Origin;
+
+    /// <summary>Used by the driver that holds the request: when it was submitted, in ticks of the driver, if it has a timeout.</summary>
+    internal uint SubmittedTick;
 
     /// <summary>Used by the driver that holds the request: the parts it was split into that have not come back.</summary>
     internal int PendingParts;
@@ -58,11 +112,15 @@ public abstract class BlockRequest
     /// <summary>Used by the driver that holds the request: for a flush, how many writes had been completed when it was issued.</summary>
     internal ulong WritesBefore;
 
+    /// <summary>The sector as the device counts, not the range of it that the request was given to.</summary>
+    internal ulong DeviceSector => Sector + Origin;
+
     /// <summary>Prepares the request with one buffer; a flush has none (<c>default</c>).</summary>
     public void Prepare(BlockOperation operation, ulong sector, in DmaBuffer buffer)
     {
         Operation = operation;
         Sector = sector;
+        RangeSectors = 0;
         _bufferCount = buffer.Length == 0 ? 0 : 1;
         _buffers[0] = buffer;
     }
@@ -72,6 +130,7 @@ public abstract class BlockRequest
     {
         Operation = operation;
         Sector = sector;
+        RangeSectors = 0;
         if (buffers.Length > _buffers.Length)
         {
             _buffers = new DmaBuffer[buffers.Length];
@@ -83,7 +142,17 @@ public abstract class BlockRequest
         _bufferCount = buffers.Length;
     }
 
-    /// <summary>Called from <see cref="Device.Poll"/> or <see cref="Device.Remove"/>, never from a submit. May submit again.</summary>
+    /// <summary>Prepares a request for a range of sectors that has no buffers: discard, write zeroes, secure erase.</summary>
+    public void PrepareRange(BlockOperation operation, ulong sector, ulong sectors, bool mayUnmap = false)
+    {
+        Prepare(operation, sector, default(DmaBuffer));
+        RangeSectors = sectors;
+        MayUnmap = mayUnmap;
+    }
+
+    /// <summary>
+    /// Called from <see cref="Device.Poll"/>, <see cref="Device.Remove"/> or <see cref="BlockDevice.TryCancel"/>, never from a submit. May submit again.
+    /// </summary>
     protected abstract void OnCompleted();
 
     /// <summary>Notes that a driver took the request.</summary>
@@ -94,6 +163,7 @@ public abstract class BlockRequest
     {
         Contract.Require(Status == IoStatus.InFlight, "a block request was completed twice");
         Status = status;
+        Origin = 0;
         OnCompleted();
     }
 }

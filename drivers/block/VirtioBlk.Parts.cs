@@ -1,70 +1,91 @@
-// A virtio block device: what is refused, and how a request is cut into parts and given to the device (virtio 5.2.6).
-using System.Threading;
+// A virtio block device: how a request is cut into parts and given to the device (virtio 5.2.6).
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
 
-public sealed unsafe partial class VirtioBlk
+public sealed partial class VirtioBlk
 {
-    /// <summary>Everything that can be refused is refused here, before the device sees anything (virtio 5.2.6.1).</summary>
-    private IoStatus Check(BlockRequest request)
-    {
-        ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
-        ulong length = 0;
-        for (int i = 0; i < buffers.Length; i++)
-        {
-            if (buffers[i].Length == 0 || ((buffers[i].Length & (_limits.BlockSize - 1)) != 0 && request.Operation != BlockOperation.GetId))
-            {
-                return IoStatus.Misaligned;
-            }
-            length += buffers[i].Length;
-        }
-        switch (request.Operation)
-        {
-            case BlockOperation.Flush:
-                // Without the feature a device keeps nothing in a cache that a flush would empty (5.2.6.2); there is nothing to ask for.
-                return buffers.Length != 0 ? IoStatus.Misaligned : _limits.HasFlush ? IoStatus.Ok : IoStatus.Unsupported;
-            case BlockOperation.GetId:
-                return buffers.Length == 1 && length >= VirtioBlkFormat.IdLength ? IoStatus.Ok : IoStatus.Misaligned;
-            case BlockOperation.Write when _limits.IsReadOnly:
-                return IoStatus.ReadOnly;
-        }
-        if (length == 0 || (request.Sector & (_limits.BlockSize / SectorSize - 1)) != 0)
-        {
-            return IoStatus.Misaligned;
-        }
-        ulong sectors = length / SectorSize;
-        return sectors > _limits.SectorCount || request.Sector > _limits.SectorCount - sectors ? IoStatus.OutOfRange : IoStatus.Ok;
-    }
-
     /// <summary>Gives the device as many parts of the request as there is room for; true when that was the last.</summary>
     private bool TryIssue(BlockRequest request)
     {
-        ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
-        if (request.Operation is BlockOperation.Flush or BlockOperation.GetId)
+        BlockOperation operation = request.Operation;
+        if (operation > BlockOperation.Write)
         {
-            DmaBuffer data = request.Operation == BlockOperation.GetId ? buffers[0].Slice(0, VirtioBlkFormat.IdLength) : default;
-            // Devices write the text and may leave the rest alone: it has to be NUL before.
-            data.Span.Clear();
-            _segments[0] = data;
-            request.WritesBefore = _writesDone;
-            uint type = request.Operation == BlockOperation.Flush ? VirtioBlkFormat.TypeFlush : VirtioBlkFormat.TypeGetId;
-            return TryIssuePart(request, type, 0, data.Length == 0 ? 0 : 1, data.Length, isRead: true);
+            return TryIssueCommand(request);
         }
-        bool isRead = request.Operation == BlockOperation.Read;
-        uint requestType = isRead ? VirtioBlkFormat.TypeIn : VirtioBlkFormat.TypeOut;
+        bool isRead = operation == BlockOperation.Read;
+        ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
         if (buffers.Length == 1 && buffers[0].Length <= _limits.SizeMax)
         {
             _segments[0] = buffers[0];
-            return TryIssuePart(request, requestType, request.Sector, 1, buffers[0].Length, isRead);
+            return TryIssuePart(request, request.DeviceSector, 1, buffers[0].Length, isRead);
         }
-        return TryIssueCut(request, requestType, isRead, buffers);
+        return TryIssueCut(request, isRead, buffers);
+    }
+
+    private bool TryIssueCommand(BlockRequest request)
+    {
+        switch (request.Operation)
+        {
+            case BlockOperation.Flush:
+                request.WritesBefore = _writesDone;
+                return TryIssuePart(request, 0, 0, 0, isRead: true);
+            case BlockOperation.GetId:
+                return TryIssueAnswer(request, 0, VirtioBlkFormat.IdLength, VirtioBlkFormat.IdLength);
+            case BlockOperation.GetLifetime:
+                return TryIssueAnswer(request, 0, BlockLifetime.Length, BlockLifetime.Length);
+            case BlockOperation.ReportZones:
+                return TryIssueAnswer(request, request.DeviceSector, request.Buffers[0].Length, ZoneReport.HeaderLength - 1);
+            case BlockOperation.Discard:
+            case BlockOperation.WriteZeroes:
+            case BlockOperation.SecureErase:
+                return TryIssueRange(request);
+            case BlockOperation.AppendZone:
+                return TryIssueAppend(request);
+            default:
+                return TryIssuePart(request, request.DeviceSector, 0, 0, isRead: true);
+        }
+    }
+
+    /// <summary>Devices write what they have to say and may leave the rest alone: it has to be 0 before.</summary>
+    private bool TryIssueAnswer(BlockRequest request, ulong sector, uint length, uint least)
+    {
+        DmaBuffer answer = request.Buffers[0].Slice(0, length);
+        answer.Span.Clear();
+        _segments[0] = answer;
+        return TryIssuePart(request, sector, 1, least, isRead: true);
+    }
+
+    /// <summary>A range is cut where the device wants it, and where a single command ends.</summary>
+    private bool TryIssueRange(BlockRequest request)
+    {
+        VirtioBlkRangeLimits limits = _limits.RangeOf(request.Operation);
+        uint type = VirtioBlkFormat.TypeOf(request.Operation);
+        ulong done = request.IssuedBytes / SectorSize;
+        while (done < request.RangeSectors)
+        {
+            ulong start = request.DeviceSector + done;
+            ulong left = request.RangeSectors - done;
+            uint count = (uint)Math.Min(left, limits.MaxSectors);
+            if (count < left && limits.Alignment > 1)
+            {
+                uint over = (uint)((start + count) % limits.Alignment);
+                count -= over < count && (over & (_limits.BlockSectors - 1)) == 0 ? over : 0;
+            }
+            if (!TryIssueRangePart(request, type, start, count))
+            {
+                return false;
+            }
+            done += count;
+            request.IssuedBytes = done * SectorSize;
+        }
+        return true;
     }
 
     /// <summary>The general way: several buffers, or more than the device takes at once.</summary>
-    private bool TryIssueCut(BlockRequest request, uint type, bool isRead, ReadOnlySpan<DmaBuffer> buffers)
+    private bool TryIssueCut(BlockRequest request, bool isRead, ReadOnlySpan<DmaBuffer> buffers)
     {
-        uint maxSegment = _limits.SizeMax & ~(_limits.BlockSize - 1);
+        uint maxSegment = _limits.SizeMax - _limits.SizeMax % _pieceUnit;
         int index = 0;
         ulong passed = 0;
         while (index < buffers.Length && passed + buffers[index].Length <= request.IssuedBytes)
@@ -74,6 +95,10 @@ public sealed unsafe partial class VirtioBlk
         uint offset = (uint)(request.IssuedBytes - passed);
         while (index < buffers.Length)
         {
+            if (_inSequence && !isRead && request.PendingParts != 0)
+            {
+                return false; // parts end in any order, and a zone is written in one
+            }
             int nextIndex = index;
             uint nextOffset = offset;
             int segments = 0;
@@ -94,7 +119,7 @@ public sealed unsafe partial class VirtioBlk
                     nextOffset = 0;
                 }
             }
-            if (!TryIssuePart(request, type, request.Sector + request.IssuedBytes / SectorSize, segments, length, isRead))
+            if (!TryIssuePart(request, request.DeviceSector + request.IssuedBytes / SectorSize, segments, length, isRead))
             {
                 return false;
             }
@@ -105,64 +130,58 @@ public sealed unsafe partial class VirtioBlk
         return true;
     }
 
-    /// <summary>One request of the protocol: header, the first <paramref name="segments"/> of <see cref="_segments"/>, status byte.</summary>
-    private bool TryIssuePart(BlockRequest request, uint type, ulong sector, int segments, uint length, bool isRead)
+    /// <summary>One request of the protocol, with the first <paramref name="segments"/> of <see cref="_segments"/>.</summary>
+    private bool TryIssuePart(BlockRequest request, ulong sector, int segments, uint length, bool isRead)
     {
-        if (_freeCount == 0)
+        uint type = request.Operation <= BlockOperation.Write ? (uint)request.Operation : VirtioBlkFormat.TypeOf(request.Operation);
+        uint readLength = isRead ? length : 0;
+        if (_queue.TryIssue(request, type, sector, segments, readLength, isRead))
         {
-            return false;
+            return true;
         }
-        ushort number = _freeSlots[_freeCount - 1];
-        ref Slot slot = ref _slots[number];
-        byte* header = slot.Header.Pointer;
-        *(ulong*)(header + VirtioBlkFormat.TypeOffset) = type;
-        *(ulong*)(header + VirtioBlkFormat.SectorOffset) = sector;
-        *slot.Status.Pointer = VirtioBlkFormat.StatusPoison;
-        bool added;
-        if (isRead)
+        // Without room here the next queue may have some.
+        for (int i = 1; i < _queues.Length; i++)
         {
-            _outer[0] = slot.Header;
-            _segments[segments] = slot.Status;
-            added = _queue.TryAdd(_outer, new ReadOnlySpan<DmaBuffer>(_segments, 0, segments + 1), number);
+            UseNextQueue();
+            if (_queue.TryIssue(request, type, sector, segments, readLength, isRead))
+            {
+                return true;
+            }
         }
-        else
-        {
-            // The header goes in front: the segments move up by one.
-            added = TryAddWrite(ref slot, segments, number);
-        }
-        if (!added)
-        {
-            return false;
-        }
-        _freeCount--;
-        slot.Request = request;
-        slot.ReadLength = isRead ? length : 0;
-        slot.IssuedTick = _tick;
-        request.PendingParts++;
-        return true;
+        return false;
     }
 
-    private bool TryAddWrite(ref Slot slot, int segments, ushort number)
+    private bool TryIssueRangePart(BlockRequest request, uint type, ulong sector, uint sectors)
     {
-        for (int i = segments; i > 0; i--)
+        for (int i = 0; i < _queues.Length; i++)
         {
-            _segments[i] = _segments[i - 1];
+            if (_queue.TryIssueRange(request, type, sector, sectors, request.MayUnmap))
+            {
+                return true;
+            }
+            UseNextQueue();
         }
-        _segments[0] = slot.Header;
-        _outer[0] = slot.Status;
-        return _queue.TryAdd(new ReadOnlySpan<DmaBuffer>(_segments, 0, segments + 1), _outer, number);
+        return false;
     }
 
-    /// <summary>Reads the status byte once. A read counts only when all of it was written (2.7.8.3: beyond len nothing may be assumed).</summary>
-    private IoStatus StatusOf(ushort number, uint written)
+    private bool TryIssueAppend(BlockRequest request)
     {
-        ref Slot slot = ref _slots[number];
-        byte status = Volatile.Read(ref *slot.Status.Pointer);
-        if (status == VirtioBlkFormat.StatusOk)
+        ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
+        buffers.CopyTo(_segments);
+        for (int i = 0; i < _queues.Length; i++)
         {
-            // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
-            return written > slot.ReadLength || slot.ReadLength == 0 || _ignoresLengths ? IoStatus.Ok : IoStatus.DeviceError;
+            if (_queue.TryIssueAppend(request, VirtioBlkFormat.TypeOf(BlockOperation.AppendZone), request.DeviceSector, buffers.Length))
+            {
+                return true;
+            }
+            UseNextQueue();
         }
-        return status == VirtioBlkFormat.StatusUnsupported ? IoStatus.Unsupported : IoStatus.DeviceError;
+        return false;
+    }
+
+    private void UseNextQueue()
+    {
+        _turn = _turn + 1 == _queues.Length ? 0 : _turn + 1;
+        _queue = _queues[_turn];
     }
 }

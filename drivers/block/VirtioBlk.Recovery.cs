@@ -3,16 +3,9 @@ using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
 
-public sealed unsafe partial class VirtioBlk
+public sealed partial class VirtioBlk
 {
-    private const int TickShift = 20;
-
-    // Writes that were completed, those among them that a flush made durable, and whether a reset may have lost some.
-    private ulong _writesDone;
-    private ulong _writesFlushed;
-    private bool _cacheInDoubt;
     private int _recoveriesInVain;
-    private uint _oldestIssue;
 
     // After a reset requests are repeated one by one, so that one that breaks the device takes no other with it.
     private bool _oneByOne;
@@ -21,8 +14,6 @@ public sealed unsafe partial class VirtioBlk
     /// How often the device is reset and begun anew without a single part done well in between, before it is given up; 0 for never.
     /// </summary>
     public int MaxRecoveries { get; set; } = 3;
-
-    private uint TimeoutTicks => (uint)Math.Min(RequestTimeout >> TickShift, int.MaxValue);
 
     /// <summary>How often the device was reset and begun anew.</summary>
     public ulong Recoveries { get; private set; }
@@ -69,7 +60,7 @@ public sealed unsafe partial class VirtioBlk
         else if (_failure == IoStatus.Ok)
         {
             IssueWaiting();
-            _queue.Kick();
+            Kick();
         }
     }
 
@@ -90,8 +81,9 @@ public sealed unsafe partial class VirtioBlk
             Log.Write(LogLevel.Error, "virtio-blk", result.Reason, result.Value);
             return false;
         }
-        NoteCapacity(limits.SectorCount);
+        RestoreWriteCache();
         _virtio.Start();
+        NoteCapacity(limits.SectorCount);
         return true;
     }
 
@@ -109,7 +101,10 @@ public sealed unsafe partial class VirtioBlk
         {
             // A device that does not come out of reset may still write: its memory is given up instead.
             _virtio.FreeQueues();
-            Dma.Free(_memory);
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                _queues[i].Free();
+            }
         }
     }
 
@@ -123,20 +118,20 @@ public sealed unsafe partial class VirtioBlk
         BlockRequest? ended = null;
         _firstWaiting = null;
         _lastWaiting = null;
-        while (_queue.TryDetach(out ushort number))
+        for (int i = 0; i < _queues.Length; i++)
         {
-            ref Slot slot = ref _slots[number];
-            BlockRequest request = slot.Request!;
-            slot.Request = null;
-            _freeSlots[_freeCount++] = number;
-            if (now != 0 && TickOf(now) - slot.IssuedTick >= TimeoutTicks && request.PartStatus == IoStatus.Ok)
+            while (_queues[i].TryDetach(out BlockRequest? detached, out uint issued))
             {
-                request.PartStatus = IoStatus.TimedOut;
-            }
-            request.WasIssued = true;
-            if (--request.PendingParts == 0 && request != waiting)
-            {
-                Sort(request, status, mayRepeat, ref ended);
+                BlockRequest request = detached!;
+                if (now != 0 && IsOverdue(request, issued, TickOf(now)) && request.PartStatus == IoStatus.Ok)
+                {
+                    request.PartStatus = IoStatus.TimedOut;
+                }
+                request.WasIssued = true;
+                if (--request.PendingParts == 0 && request != waiting)
+                {
+                    Sort(request, status, mayRepeat, ref ended);
+                }
             }
         }
         while (waiting is not null)
@@ -152,7 +147,9 @@ public sealed unsafe partial class VirtioBlk
     private void Sort(BlockRequest request, IoStatus status, bool mayRepeat, ref BlockRequest? ended)
     {
         bool isLostFlush = request.Operation == BlockOperation.Flush && _cacheInDoubt;
-        bool repeats = mayRepeat && request.PartStatus == IoStatus.Ok && !isLostFlush && !(request.WasIssued && _oneByOne);
+        // What was appended may have been, and would be there twice.
+        bool isLostAppend = request.Operation == BlockOperation.AppendZone && request.WasIssued;
+        bool repeats = mayRepeat && request.PartStatus == IoStatus.Ok && !isLostFlush && !isLostAppend && !(request.WasIssued && _oneByOne);
         if (repeats)
         {
             if (request.WasIssued)
@@ -190,42 +187,6 @@ public sealed unsafe partial class VirtioBlk
         }
     }
 
-    /// <summary>Notes what a request that ended well means for later flushes.</summary>
-    private void NoteDurability(BlockRequest request)
-    {
-        if (request.Operation == BlockOperation.Write)
-        {
-            _writesDone++;
-        }
-        else if (request.Operation == BlockOperation.Flush)
-        {
-            _writesFlushed = Math.Max(_writesFlushed, request.WritesBefore);
-        }
-    }
-
-    /// <summary>True when a part has been with the device for longer than it may; the slots are looked at only when that can be.</summary>
-    private bool IsPartOverdue(ulong now)
-    {
-        uint tick = TickOf(now);
-        if (tick - _oldestIssue < TimeoutTicks)
-        {
-            return false;
-        }
-        uint longest = 0;
-        for (int i = 0; i < _slots.Length; i++)
-        {
-            if (_slots[i].Request is not null)
-            {
-                longest = Math.Max(longest, tick - _slots[i].IssuedTick);
-            }
-        }
-        _oldestIssue = tick - longest;
-        return longest >= TimeoutTicks;
-    }
-
-    /// <summary>Time in units of about a millisecond, which go round in 52 days: only differences mean something.</summary>
-    private static uint TickOf(ulong now) => (uint)(now >> TickShift);
-
     /// <summary>The device said that something changed: its status, or its capacity (5.2.5.2).</summary>
     private void OnConfigChange()
     {
@@ -246,6 +207,7 @@ public sealed unsafe partial class VirtioBlk
             Log.Write(LogLevel.Information, "virtio-blk", "the capacity is now, in sectors", sectors);
             _limits.SectorCount = sectors;
             CapacityChanges++;
+            Listener?.OnResized(this);
         }
     }
 }

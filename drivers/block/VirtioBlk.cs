@@ -6,65 +6,41 @@ using VirtioSharp.Drivers.Virtio.Queue;
 namespace VirtioSharp.Drivers.Block;
 
 /// <summary>
-/// Requests are cut into parts that the device's limits allow; each part has a slot with its header and status byte, and the slot's
-/// number is its token. A request that finds no slot waits in a list until completions make room.
+/// Requests are cut into parts that the device's limits allow, which go to its queues, from kick to kick to another one. A request that finds
+/// no room waits in a list until completions make some.
 /// </summary>
-public sealed unsafe partial class VirtioBlk : BlockDevice
+public sealed partial class VirtioBlk : BlockDevice
 {
-    private const uint SlotLength = 64;
-    private const uint StatusOffset = 16;
     private const ulong LookAgainInterval = 10_000_000;
     private const ulong DefaultTimeout = 30_000_000_000;
     private const int MaxPartSegments = 126;
 
     private readonly VirtioDevice _virtio;
-    private readonly Virtqueue _queue;
-    private VirtioBlkLimits _limits;
-    private readonly DmaBuffer _memory;
-    private readonly Slot[] _slots;
-    private readonly ushort[] _freeSlots;
+    private readonly VirtioBlkQueue[] _queues;
     private readonly DmaBuffer[] _segments;
-    private readonly DmaBuffer[] _outer = new DmaBuffer[1];
     private readonly int _maxSegments;
-    private readonly bool _ignoresLengths;
-    private int _freeCount;
-    private BlockRequest? _firstWaiting;
-    private BlockRequest? _lastWaiting;
+    private readonly uint _pieceUnit;
+    private readonly bool _inSequence;
+    private VirtioBlkLimits _limits;
+    private VirtioBlkQueue _queue;
+    private int _turn;
     private ulong _lookAt = ulong.MaxValue;
-    private uint _tick;
     private ulong _partsDone;
     private ulong _partsDoneAtLook;
     private bool _toldSinceLook;
     private IoStatus _failure;
 
-    /// <summary>A part of a request that is on its way.</summary>
-    private struct Slot
-    {
-        internal BlockRequest? Request;
-        internal DmaBuffer Header;
-        internal DmaBuffer Status;
-        internal uint ReadLength;
-        internal uint IssuedTick; // the slot has 64 bytes with it
-    }
-
-    private VirtioBlk(VirtioDevice virtio, Virtqueue queue, in VirtioBlkLimits limits, in DmaBuffer memory)
+    private VirtioBlk(VirtioDevice virtio, VirtioBlkQueue[] queues, DmaBuffer[] segments, in VirtioBlkLimits limits)
     {
         _virtio = virtio;
-        _queue = queue;
+        _queues = queues;
+        _queue = queues[0];
+        _segments = segments;
+        _maxSegments = segments.Length - 1;
         _limits = limits;
-        _ignoresLengths = virtio.Transport.IsLegacy;
-        _memory = memory;
-        _slots = new Slot[queue.Size];
-        _freeSlots = new ushort[queue.Size];
-        _maxSegments = (int)Math.Min(Math.Min(limits.SegmentMax, (uint)queue.MaxPieces - 2), MaxPartSegments);
-        _segments = new DmaBuffer[_maxSegments + 1];
-        for (int i = 0; i < _slots.Length; i++)
-        {
-            DmaBuffer slot = memory.Slice((uint)i * SlotLength, SlotLength);
-            _slots[i].Header = slot.Slice(0, VirtioBlkFormat.HeaderLength);
-            _slots[i].Status = slot.Slice(StatusOffset, 1);
-            _freeSlots[_freeCount++] = (ushort)(_slots.Length - 1 - i);
-        }
+        _inSequence = limits.Zones.Model != ZoneModel.None;
+        _pieceUnit = limits.Zones.Model == ZoneModel.HostManaged ? Math.Max(limits.BlockSize, limits.Zones.WriteGranularity) : limits.BlockSize;
+        ReadWriteCache();
     }
 
     /// <summary>The virtio device under it, for those who list what was agreed on.</summary>
@@ -86,7 +62,30 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     public override bool CanFlush => _limits.HasFlush;
 
     /// <inheritdoc/>
-    public override int MaxInFlight => _queue.Size / 3;
+    public override BlockTopology Topology => _limits.Topology;
+
+    /// <inheritdoc/>
+    public override BlockGeometry Geometry => _limits.Geometry;
+
+    /// <inheritdoc/>
+    public override ZoneLimits Zones => _limits.Zones;
+
+    /// <summary>How many request queues are used.</summary>
+    public int QueueCount => _queues.Length;
+
+    /// <inheritdoc/>
+    public override int MaxInFlight
+    {
+        get
+        {
+            int sum = 0;
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                sum += _queues[i].Ring.Size / 3;
+            }
+            return sum;
+        }
+    }
 
     /// <summary>
     /// After how many nanoseconds with the device a part of a request is given up: the request ends as timed out, and the device is reset.
@@ -100,14 +99,47 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     /// <summary>How often a doorbell or an interrupt had to be made good for.</summary>
     public ulong LostDoorbells { get; private set; }
 
-    /// <summary>How often the queue was kicked into telling the device.</summary>
-    public ulong Notifications => _queue.Notifications;
+    /// <summary>How often the device was told.</summary>
+    public ulong Notifications
+    {
+        get
+        {
+            ulong sum = 0;
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                sum += _queues[i].Ring.Notifications;
+            }
+            return sum;
+        }
+    }
 
     /// <summary>How many interrupts came.</summary>
-    public ulong Interrupts => _queue.Interrupts;
+    public ulong Interrupts
+    {
+        get
+        {
+            ulong sum = 0;
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                sum += _queues[i].Ring.Interrupts;
+            }
+            return sum;
+        }
+    }
 
     /// <summary>How many parts are with the device.</summary>
-    public int PartsInFlight => _slots.Length - _freeCount;
+    public int PartsInFlight
+    {
+        get
+        {
+            int sum = 0;
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                sum += _queues[i].InFlight;
+            }
+            return sum;
+        }
+    }
 
     /// <inheritdoc/>
     public override ulong NextDeadline => _lookAt;
@@ -118,14 +150,31 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override bool WantsPolling => _virtio.IsPolled && PartsInFlight != 0 && _failure == IoStatus.Ok;
 
-    internal static bool TryCreate(VirtioDevice virtio, Virtqueue queue, in VirtioBlkLimits limits, out VirtioBlk? disk)
+    /// <summary>Makes a disk of queues that were created; false when there is no memory for the requests.</summary>
+    internal static bool TryCreate(VirtioDevice virtio, Virtqueue[] rings, in VirtioBlkLimits limits, out VirtioBlk? disk)
     {
         disk = null;
-        if (!virtio.Transport.Dma.TryAllocate(queue.Size * SlotLength, SlotLength, out DmaBuffer memory))
+        int pieces = MaxPartSegments + 2;
+        for (int i = 0; i < rings.Length; i++)
         {
-            return false;
+            pieces = Math.Min(pieces, rings[i].MaxPieces);
         }
-        disk = new VirtioBlk(virtio, queue, limits, memory);
+        DmaBuffer[] segments = new DmaBuffer[(int)Math.Min(limits.SegmentMax, (uint)pieces - 2) + 1];
+        VirtioBlkQueue[] queues = new VirtioBlkQueue[rings.Length];
+        for (int i = 0; i < rings.Length; i++)
+        {
+            DmaSpace dma = virtio.Transport.Dma;
+            if (!VirtioBlkQueue.TryCreate(rings[i], dma, segments, virtio.Transport.IsLegacy, limits.Zones.ZoneSectors, out VirtioBlkQueue? queue))
+            {
+                while (--i >= 0)
+                {
+                    queues[i].Free();
+                }
+                return false;
+            }
+            queues[i] = queue!;
+        }
+        disk = new VirtioBlk(virtio, queues, segments, limits);
         return true;
     }
 
@@ -154,10 +203,11 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         request.Next = null;
         if (_lookAt == ulong.MaxValue)
         {
-            ulong now = _virtio.Transport.Clock.Now;
-            _tick = TickOf(now);
-            _oldestIssue = _tick;
-            _lookAt = now + LookAgainInterval;
+            BeginLooking();
+        }
+        if (request.Timeout != 0)
+        {
+            NoteTimeout(request);
         }
         if (_firstWaiting is null && TryIssue(request))
         {
@@ -168,29 +218,54 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
     }
 
     /// <inheritdoc/>
-    public override void Kick() => _queue.Kick();
+    public override void Kick()
+    {
+        if (_queues.Length == 1)
+        {
+            _queue.Ring.Kick();
+            return;
+        }
+        for (int i = 0; i < _queues.Length; i++)
+        {
+            _queues[i].Ring.Kick();
+        }
+        // What is submitted together has one doorbell; the next ones go to the next queue.
+        UseNextQueue();
+    }
 
     /// <inheritdoc/>
     public override void Poll()
     {
-        if (_failure != IoStatus.Ok)
+        for (int i = 0; i < _queues.Length; i++)
         {
-            return;
+            if (_failure != IoStatus.Ok)
+            {
+                return;
+            }
+            Poll(_queues[i]);
         }
+        if (_failure == IoStatus.Ok && _virtio.TakeConfigChange())
+        {
+            OnConfigChange();
+        }
+    }
+
+    private void Poll(VirtioBlkQueue queue)
+    {
         bool any = false;
         do
         {
             // A completion may remove the disk; the queue is gone then.
-            while (_failure == IoStatus.Ok && _queue.TryTakeUsed(out ushort slot, out uint written))
+            while (_failure == IoStatus.Ok && queue.TryTake(out BlockRequest? request, out IoStatus status))
             {
                 any = true;
-                EndPart(slot, StatusOf(slot, written));
+                EndPart(request!, status);
             }
             if (_failure != IoStatus.Ok)
             {
                 return;
             }
-            if (_queue.IsBroken)
+            if (queue.Ring.IsBroken)
             {
                 Recover(IoStatus.DeviceError, now: 0);
                 return;
@@ -204,13 +279,9 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             {
                 return;
             }
-            _queue.Kick();
+            Kick();
         }
-        while (!_queue.TryEnableInterrupts());
-        if (_virtio.TakeConfigChange())
-        {
-            OnConfigChange();
-        }
+        while (!queue.Ring.TryEnableInterrupts());
     }
 
     /// <inheritdoc/>
@@ -227,13 +298,18 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         {
             return;
         }
+        SetTick(TickOf(now));
+        EndOverdueWaiting();
+        if (_failure != IoStatus.Ok)
+        {
+            return;
+        }
         if (PartsInFlight == 0 && _firstWaiting is null)
         {
             _lookAt = ulong.MaxValue;
             _toldSinceLook = false;
             return;
         }
-        _tick = TickOf(now);
         _lookAt = now + LookAgainInterval;
         if (_virtio.NeedsReset())
         {
@@ -244,7 +320,7 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         {
             NoteCapacity(sectors);
         }
-        if (IsPartOverdue(now))
+        if (IsPartOverdue())
         {
             Recover(IoStatus.TimedOut, now);
             return;
@@ -257,7 +333,13 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         {
             // Nothing moved for a whole interval: the doorbell may have been lost. Once is enough until something moves.
             _toldSinceLook = true;
-            _queue.KickAgain();
+            for (int i = 0; i < _queues.Length; i++)
+            {
+                if (_queues[i].InFlight != 0)
+                {
+                    _queues[i].Ring.KickAgain();
+                }
+            }
             LostDoorbells++;
         }
         _partsDoneAtLook = _partsDone;
@@ -273,12 +355,8 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
         _failure = IoStatus.Removed;
     }
 
-    private void EndPart(ushort number, IoStatus status)
+    private void EndPart(BlockRequest request, IoStatus status)
     {
-        ref Slot slot = ref _slots[number];
-        BlockRequest request = slot.Request!;
-        slot.Request = null;
-        _freeSlots[_freeCount++] = number;
         _partsDone++;
         if (status == IoStatus.Ok)
         {
@@ -302,47 +380,5 @@ public sealed unsafe partial class VirtioBlk : BlockDevice
             NoteDurability(request);
         }
         request.Complete(request.PartStatus);
-    }
-
-    private void AddWaiting(BlockRequest request)
-    {
-        if (_lastWaiting is null)
-        {
-            _firstWaiting = request;
-        }
-        else
-        {
-            _lastWaiting.Next = request;
-        }
-        _lastWaiting = request;
-    }
-
-    private void IssueWaiting()
-    {
-        while (_firstWaiting is not null)
-        {
-            BlockRequest request = _firstWaiting;
-            if (_oneByOne && PartsInFlight != request.PendingParts)
-            {
-                return;
-            }
-            // After an error the rest of a request is not worth asking for.
-            bool done = request.PartStatus != IoStatus.Ok || TryIssue(request);
-            if (!done)
-            {
-                return;
-            }
-            _firstWaiting = request.Next;
-            request.Next = null;
-            if (_firstWaiting is null)
-            {
-                _lastWaiting = null;
-            }
-            if (request.PendingParts == 0)
-            {
-                End(request);
-            }
-        }
-        _oneByOne = false;
     }
 }

@@ -33,4 +33,19 @@ public enum IoStatus
 
     /// <summary>The device was removed.</summary>
     Removed,
+
+    /// <summary>It was called off.</summary>
+    Cancelled,
+
+    /// <summary>A zone does not take this command, or not in its state.</summary>
+    ZoneInvalid,
+
+    /// <summary>A write did not begin at the write pointer of its zone.</summary>
+    ZoneUnaligned,
+
+    /// <summary>No more zones can be open.</summary>
+    ZoneOpenLimit,
+
+    /// <summary>No more zones can be open or closed.</summary>
+    ZoneActiveLimit,
 }

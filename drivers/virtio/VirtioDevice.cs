@@ -71,15 +71,16 @@ public sealed partial class VirtioDevice
     /// </summary>
     public ProbeResult Negotiate(ulong required, ulong supported)
     {
-        if (Transport.IsLegacy)
-        {
-            required &= ~VirtioFeature.Version1;
-            supported = supported & LegacyFeatures | VirtioFeature.AnyLayout;
-        }
-        else
-        {
-            required |= VirtioFeature.Version1;
-        }
+        ProbeResult result = Begin();
+        return result.IsBound ? Agree(required, supported) : result;
+    }
+
+    /// <summary>
+    /// Steps 1 to 4 of virtio 3.1.1 up to where the driver decides: <see cref="OfferedFeatures"/> and those fields of the configuration
+    /// whose features are offered can be read afterwards, and <see cref="Agree"/> follows.
+    /// </summary>
+    public ProbeResult Begin()
+    {
         // 1. Reset; firmware may have left the device running.
         if (!TryReset())
         {
@@ -94,9 +95,22 @@ public sealed partial class VirtioDevice
         AddStatus(DeviceStatus.Driver);
         // 4. Features.
         OfferedFeatures = Transport.ReadDeviceFeatures();
-        if ((OfferedFeatures & VirtioFeature.Version1) == 0 && !Transport.IsLegacy)
+        return (OfferedFeatures & VirtioFeature.Version1) == 0 && !Transport.IsLegacy
+            ? Fail("the device does not offer VERSION_1", OfferedFeatures)
+            : ProbeResult.Bound;
+    }
+
+    /// <summary>Steps 4 to 6 of virtio 3.1.1, after <see cref="Begin"/>; see <see cref="Negotiate"/>.</summary>
+    public ProbeResult Agree(ulong required, ulong supported)
+    {
+        if (Transport.IsLegacy)
         {
-            return Fail("the device does not offer VERSION_1", OfferedFeatures);
+            required &= ~VirtioFeature.Version1;
+            supported = supported & LegacyFeatures | VirtioFeature.AnyLayout;
+        }
+        else
+        {
+            required |= VirtioFeature.Version1;
         }
         ulong missing = required & ~OfferedFeatures;
         if (missing != 0)
@@ -224,6 +238,20 @@ public sealed partial class VirtioDevice
 
     /// <summary>Reads 16 bits of device configuration; 0 where the device's configuration is too short.</summary>
     public ushort ReadConfig16(ushort offset) => offset + 2u <= Transport.ConfigLength ? Transport.ReadConfig16(offset) : (ushort)0;
+
+    /// <summary>Reads a byte of device configuration; 0 where the device's configuration is too short.</summary>
+    public byte ReadConfig8(ushort offset) => offset + 1u <= Transport.ConfigLength ? Transport.ReadConfig8(offset) : (byte)0;
+
+    /// <summary>Writes a byte of device configuration; false where the device's configuration is too short.</summary>
+    public bool TryWriteConfig8(ushort offset, byte value)
+    {
+        if (offset + 1u > Transport.ConfigLength)
+        {
+            return false;
+        }
+        Transport.WriteConfig8(offset, value);
+        return true;
+    }
 
     private ulong ReadConfig64Once(ushort offset) =>
         Transport.ReadConfig32(offset) | (ulong)Transport.ReadConfig32((ushort)(offset + 4)) << 32;

@@ -67,6 +67,11 @@ internal sealed class DiskCommands
         IoStatus.TimedOut => "no answer from the device in time",
         IoStatus.Removed => "the device was removed",
         IoStatus.Busy => "the device is busy; try again",
+        IoStatus.Cancelled => "called off",
+        IoStatus.ZoneInvalid => "the zone does not take this in its state; disk zones shows it",
+        IoStatus.ZoneUnaligned => "not at the write pointer of its zone; disk zones shows it",
+        IoStatus.ZoneOpenLimit => "too many zones are open; close one",
+        IoStatus.ZoneActiveLimit => "too many zones are open or closed; finish or reset one",
         _ => "the device reported an error",
     };
 

@@ -8,7 +8,7 @@ namespace VirtioSharp.Tests.Fakes.Block;
 /// A strict virtio-blk device. What was written becomes durable with a flush only, as in a disk with a cache. Requests are done in the
 /// order in which they come, or held back until the test lets them go in an order of its own.
 /// </summary>
-public sealed class FakeBlockDevice : FakeVirtioDevice
+public sealed partial class FakeBlockDevice : FakeVirtioDevice
 {
     /// <summary>VIRTIO_BLK_F_SIZE_MAX.</summary>
     public const ulong SizeMax = 1ul << 1;
@@ -24,6 +24,33 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
 
     /// <summary>VIRTIO_BLK_F_FLUSH.</summary>
     public const ulong Flush = 1ul << 9;
+
+    /// <summary>VIRTIO_BLK_F_GEOMETRY.</summary>
+    public const ulong Geometry = 1ul << 4;
+
+    /// <summary>VIRTIO_BLK_F_TOPOLOGY.</summary>
+    public const ulong Topology = 1ul << 10;
+
+    /// <summary>VIRTIO_BLK_F_CONFIG_WCE.</summary>
+    public const ulong ConfigWriteCache = 1ul << 11;
+
+    /// <summary>VIRTIO_BLK_F_MQ.</summary>
+    public const ulong MultiQueue = 1ul << 12;
+
+    /// <summary>VIRTIO_BLK_F_DISCARD.</summary>
+    public const ulong Discard = 1ul << 13;
+
+    /// <summary>VIRTIO_BLK_F_WRITE_ZEROES.</summary>
+    public const ulong WriteZeroes = 1ul << 14;
+
+    /// <summary>VIRTIO_BLK_F_LIFETIME.</summary>
+    public const ulong Lifetime = 1ul << 15;
+
+    /// <summary>VIRTIO_BLK_F_SECURE_ERASE.</summary>
+    public const ulong SecureErase = 1ul << 16;
+
+    /// <summary>VIRTIO_BLK_F_ZONED.</summary>
+    public const ulong Zoned = 1ul << 17;
 
     /// <summary>VIRTIO_F_ANY_LAYOUT, of the legacy interface.</summary>
     public const ulong AnyLayout = 1ul << 27;
@@ -43,18 +70,26 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
 
     private static readonly FakeConfigField[] Fields =
     [
-        new(0, 4), new(4, 4), new(8, 4, SizeMax), new(12, 4, SegMax), new(16, 2, 1ul << 4), new(18, 1, 1ul << 4), new(19, 1, 1ul << 4),
-        new(20, 4, BlkSize), new(24, 1, 1ul << 10), new(25, 1, 1ul << 10), new(26, 2, 1ul << 10), new(28, 4, 1ul << 10),
-        new(32, 1, 1ul << 11, IsWritable: true), new(34, 2, 1ul << 12), new(36, 4, 1ul << 13), new(40, 4, 1ul << 13), new(44, 4, 1ul << 13),
-        new(48, 4, 1ul << 14), new(52, 4, 1ul << 14), new(56, 1, 1ul << 14),
+        new(0, 4), new(4, 4), new(8, 4, SizeMax), new(12, 4, SegMax), new(16, 2, Geometry), new(18, 1, Geometry), new(19, 1, Geometry),
+        new(20, 4, BlkSize), new(24, 1, Topology), new(25, 1, Topology), new(26, 2, Topology), new(28, 4, Topology),
+        new(WriteBackOffset, 1, ConfigWriteCache, IsWritable: true), new(34, 2, MultiQueue),
+        new(DiscardOffset, 4, Discard), new(40, 4, Discard), new(44, 4, Discard),
+        new(WriteZeroesOffset, 4, WriteZeroes), new(52, 4, WriteZeroes), new(56, 1, WriteZeroes),
+        new(SecureEraseOffset, 4, SecureErase), new(64, 4, SecureErase), new(68, 4, SecureErase),
+        new(72, 4, Zoned), new(76, 4, Zoned), new(80, 4, Zoned), new(84, 4, Zoned), new(88, 4, Zoned), new(92, 1, Zoned),
     ];
 
-    private readonly List<FakeChain> _held = [];
+    private readonly List<(FakeVirtqueue Queue, FakeChain Chain)> _held = [];
 
     /// <summary>Makes a disk of zeroes.</summary>
-    public FakeBlockDevice(ulong sectors, ushort queueSize = 64)
-        : base(2, 60, 1, queueSize)
+    public FakeBlockDevice(ulong sectors, ushort queueSize = 64, int queues = 1)
+        : base(2, ConfigLength, queues, queueSize)
     {
+        if (queues > 1)
+        {
+            OfferedFeatures |= MultiQueue;
+            BinaryPrimitives.WriteUInt16LittleEndian(Config.AsSpan(34), (ushort)queues);
+        }
         Disk = new byte[sectors * SectorSize];
         Durable = new byte[sectors * SectorSize];
         SetCapacity(sectors);
@@ -98,7 +133,10 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     public bool HasShrunk { get; set; }
 
     /// <summary>The requests that are kept back.</summary>
-    public IReadOnlyList<FakeChain> HeldBack => _held;
+    public IReadOnlyList<FakeChain> HeldBack => [.. _held.Select(each => each.Chain)];
+
+    /// <summary>How many requests each queue brought.</summary>
+    public int[] RequestsOfQueue { get; } = new int[64];
 
     /// <inheritdoc/>
     public override IReadOnlyList<FakeConfigField> ConfigFields => Fields;
@@ -147,10 +185,10 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     /// <summary>Does the request at <paramref name="position"/> of <see cref="HeldBack"/>, and signals.</summary>
     public void Complete(int position)
     {
-        FakeChain chain = _held[position];
+        (FakeVirtqueue queue, FakeChain chain) = _held[position];
         _held.RemoveAt(position);
-        Execute(chain);
-        Queues[0].Signal();
+        Execute(queue, chain);
+        queue.Signal();
     }
 
     /// <summary>Does all requests that were held back, the last one first when <paramref name="backwards"/>.</summary>
@@ -167,24 +205,29 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
     {
         while (queue.Take() is FakeChain chain)
         {
-            _held.Add(chain);
+            _held.Add((queue, chain));
+            RequestsOfQueue[queue.Index]++;
             MostHeld = Math.Max(MostHeld, _held.Count);
         }
-        while (!HoldsBack && _held.Count > 0)
+        while (!HoldsBack && _held.FindIndex(each => each.Queue == queue) is int at and >= 0)
         {
-            FakeChain chain = _held[0];
-            _held.RemoveAt(0);
-            Execute(chain);
+            FakeChain chain = _held[at].Chain;
+            _held.RemoveAt(at);
+            Execute(queue, chain);
         }
     }
 
     /// <inheritdoc/>
-    protected override void OnReset() => _held.Clear();
+    protected override void OnReset()
+    {
+        _held.Clear();
+        Config[WriteBackOffset] = WriteBackAfterReset;
+    }
 
     /// <inheritdoc/>
-    protected internal override void OnQueueReset(FakeVirtqueue queue) => _held.Clear();
+    protected internal override void OnQueueReset(FakeVirtqueue queue) => _held.RemoveAll(each => each.Queue == queue);
 
-    private void Execute(FakeChain chain)
+    private void Execute(FakeVirtqueue queue, FakeChain chain)
     {
         ViolationLog violations = Machine.Violations;
         violations.Require(chain.ReadableLength >= HeaderLength, $"a block request of {chain.ReadableLength} readable bytes (5.2.6)");
@@ -200,7 +243,7 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
         CheckLimits(chain);
         if (BreaksAtSector == sector && type <= 1)
         {
-            Queues[0].PushUsed(0xFFFF, 0);
+            queue.PushUsed(0xFFFF, 0);
             return;
         }
         uint written = 0;
@@ -213,7 +256,7 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
         }
         Requests++;
         // used.len counts from the first writable byte on without a gap: up to the status when everything before it was written (2.7.8.2).
-        Queues[0].Use(chain, written == statusOffset ? written + 1 : written);
+        queue.Use(chain, written == statusOffset ? written + 1 : written);
     }
 
     private byte Do(uint type, ulong sector, FakeChain chain, ref uint written)
@@ -239,11 +282,11 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
                 {
                     return StatusError;
                 }
-                chain.Read(HeaderLength).CopyTo(Disk.AsSpan((int)sector * SectorSize));
-                if (!Has(Flush))
+                if (Zones?.Write(sector, toWrite / SectorSize) is byte refused and not StatusOk)
                 {
-                    Disk.CopyTo(Durable.AsSpan()); // without the feature every write goes through
+                    return refused;
                 }
+                Store(sector, chain.Read(HeaderLength));
                 return StatusOk;
             case 4:
                 violations.Require(Has(Flush), "a flush that was not agreed on (5.2.6.1)");
@@ -259,18 +302,18 @@ public sealed class FakeBlockDevice : FakeVirtioDevice
                 written = IdLength;
                 return StatusOk;
             default:
-                return StatusUnsupported;
+                return DoMore(type, sector, chain, ref written);
         }
     }
 
-    private bool IsInRange(ulong sector, uint length)
+    private bool IsInRange(ulong sector, ulong length)
     {
         bool inside = sector <= Sectors && length / SectorSize <= Sectors - sector;
         Machine.Violations.Require(inside || HasShrunk, $"a request for {length} bytes at sector {sector} of {Sectors} (5.2.6.1)");
         return inside;
     }
 
-    private bool HasBadSector(ulong sector, uint length) => BadSectors.Any(bad => bad >= sector && bad < sector + length / SectorSize);
+    private bool HasBadSector(ulong sector, ulong length) => BadSectors.Any(bad => bad >= sector && bad < sector + length / SectorSize);
 
     private void CheckLimits(FakeChain chain)
     {

@@ -243,6 +243,7 @@ public abstract class FakeVirtioDevice
     public uint ReadConfig(int offset, int width)
     {
         RequireField(offset, width, isWrite: false);
+        CheckConfigAccess(offset, isWrite: false);
         uint value = 0;
         for (int i = 0; i < width; i++)
         {
@@ -255,6 +256,7 @@ public abstract class FakeVirtioDevice
     public void WriteConfig(int offset, int width, uint value)
     {
         RequireField(offset, width, isWrite: true);
+        CheckConfigAccess(offset, isWrite: true);
         for (int i = 0; i < width; i++)
         {
             Config[offset + i] = (byte)(value >> (8 * i));
@@ -327,6 +329,11 @@ public abstract class FakeVirtioDevice
 
     /// <summary>True for a field that may be written before FEATURES_OK.</summary>
     public virtual bool IsWritableEarly(int offset) => false;
+
+    /// <summary>Judges an access to the configuration.</summary>
+    protected virtual void CheckConfigAccess(int offset, bool isWrite)
+    {
+    }
 
     /// <summary>The driver wrote the configuration.</summary>
     protected virtual void OnConfigWritten(int offset, uint value)
