@@ -5,6 +5,7 @@ using Internal.Runtime.CompilerHelpers;
 using System.Threading.Tasks;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Entropy;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
@@ -56,6 +57,7 @@ internal static class Kernel
         VirtioDriverTable drivers = new();
         drivers.Add(new VirtioBlkDriver());
         drivers.Add(new VirtioConsoleDriver());
+        drivers.Add(new VirtioRngDriver());
         DriverRegistry registry = new(devices);
         registry.Add(new VirtioPciDriver(drivers));
         machine.RefusesBars = options.PciThroughConfigSpace;

@@ -47,6 +47,9 @@ public sealed partial class VirtioBlk : BlockDevice
     public VirtioDevice Virtio => _virtio;
 
     /// <inheritdoc/>
+    public override object? Hardware => _virtio;
+
+    /// <inheritdoc/>
     public override DmaSpace Dma => _virtio.Transport.Dma;
 
     /// <inheritdoc/>

@@ -25,10 +25,16 @@ public sealed class VirtioBlkDriver : VirtioDriver
     public override ushort DeviceType => Virtio.DeviceType.Block;
 
     /// <inheritdoc/>
+    public override string Name => "virtio-blk";
+
+    /// <inheritdoc/>
+    public override string NameOfFeature(int bit) => VirtioBlkFormat.NameOf(bit);
+
+    /// <inheritdoc/>
     public override ProbeResult Probe(VirtioTransport transport, out Device? device)
     {
         device = null;
-        VirtioDevice virtio = new(transport);
+        VirtioDevice virtio = new(transport, this);
         ProbeResult result = virtio.Begin();
         if (!result.IsBound)
         {

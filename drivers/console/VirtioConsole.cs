@@ -56,6 +56,9 @@ public sealed partial class VirtioConsole : ConsolePort
     public VirtioDevice Virtio => _virtio;
 
     /// <inheritdoc/>
+    public override object? Hardware => _virtio;
+
+    /// <inheritdoc/>
     public override ushort Columns => _columns;
 
     /// <inheritdoc/>

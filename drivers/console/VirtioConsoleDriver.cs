@@ -17,10 +17,16 @@ public sealed class VirtioConsoleDriver : VirtioDriver
     public override ushort DeviceType => Virtio.DeviceType.Console;
 
     /// <inheritdoc/>
+    public override string Name => "virtio-console";
+
+    /// <inheritdoc/>
+    public override string NameOfFeature(int bit) => VirtioConsoleFormat.NameOf(bit);
+
+    /// <inheritdoc/>
     public override ProbeResult Probe(VirtioTransport transport, out Device? device)
     {
         device = null;
-        VirtioDevice virtio = new(transport);
+        VirtioDevice virtio = new(transport, this);
         ProbeResult result = virtio.Negotiate(0, VirtioFeature.Supported | VirtioConsoleFormat.Size);
         if (!result.IsBound)
         {

@@ -7,6 +7,9 @@ public abstract class Device
     /// <summary>The class and number for people, e.g. <c>disk0</c>; given when it is entered in the device table.</summary>
     public string Name { get; set; } = "";
 
+    /// <summary>What the driver sits on, for those who list what was found: a virtio device, or null.</summary>
+    public virtual object? Hardware => null;
+
     /// <summary>
     /// Does the work that is there: takes completions, calls those who wait, looks again for what was lost. Cheap when there is
     /// nothing to do; never called from interrupt context.

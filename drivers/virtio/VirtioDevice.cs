@@ -23,15 +23,19 @@ public sealed partial class VirtioDevice
     private int _queueCount;
     private byte _status;
 
-    /// <summary>Takes charge of the device behind <paramref name="transport"/>; nothing is touched yet.</summary>
-    public VirtioDevice(VirtioTransport transport)
+    /// <summary>Takes charge of the device behind <paramref name="transport"/> for <paramref name="driver"/>; nothing is touched yet.</summary>
+    public VirtioDevice(VirtioTransport transport, VirtioDriver? driver = null)
     {
         Transport = transport;
+        Driver = driver;
         _interrupts = new DeviceInterrupts(transport);
     }
 
     /// <summary>The registers.</summary>
     public VirtioTransport Transport { get; }
+
+    /// <summary>The driver that it was taken charge of for; null for none.</summary>
+    public VirtioDriver? Driver { get; }
 
     /// <summary>What the device offered.</summary>
     public ulong OfferedFeatures { get; private set; }

@@ -140,11 +140,13 @@ public sealed class SystemInformation
     /// <summary>Some lines for each device in service.</summary>
     public void WriteDevices(Terminal output)
     {
+        bool any = false;
         for (int i = 0; i < Loop.Devices.Count; i++)
         {
+            any |= Loop.Devices[i].Hardware is VirtioDevice;
             WriteDevice(output, Loop.Devices[i]);
         }
-        if (Loop.Devices.Count == 0)
+        if (!any)
         {
             output.Write("no virtio devices\n");
         }
@@ -165,12 +167,11 @@ public sealed class SystemInformation
 
     internal static void WriteDevice(Terminal output, Device device)
     {
-        VirtioDevice? virtio = device is VirtioBlk disk ? disk.Virtio : device is VirtioConsole console ? console.Virtio : null;
-        if (virtio is null)
+        if (device.Hardware is not VirtioDevice virtio || virtio.Driver is not VirtioDriver driver)
         {
             return;
         }
-        output.Write(device.Name).Write(device is VirtioBlk ? ": virtio-blk, " : ": virtio-console, ").Write(virtio.Transport.Name);
+        output.Write(device.Name).Write(": ").Write(driver.Name).Write(", ").Write(virtio.Transport.Name);
         if (device is BlockDevice block)
         {
             output.Write(", ").Write(block.SectorCount).Write(" sectors").Write(block.IsReadOnly ? ", read-only" : "");
@@ -180,8 +181,7 @@ public sealed class SystemInformation
         {
             if (virtio.Has(1ul << bit))
             {
-                string name = bit >= 24 ? VirtioFeature.NameOf(bit) : device is VirtioBlk ? VirtioBlkFormat.NameOf(bit) : VirtioConsoleFormat.NameOf(bit);
-                output.Write(" ").Write(name);
+                output.Write(" ").Write(bit >= 24 ? VirtioFeature.NameOf(bit) : driver.NameOfFeature(bit));
             }
         }
         output.Write("\n");

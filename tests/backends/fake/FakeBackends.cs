@@ -4,7 +4,6 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
-using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
@@ -22,11 +21,8 @@ public static class FakeBinding
     public static DeviceTable Attach(FakeMachine machine, out List<ProbeResult> results)
     {
         DeviceTable devices = new();
-        VirtioDriverTable virtio = new();
-        virtio.Add(new VirtioBlkDriver());
-        virtio.Add(new VirtioConsoleDriver());
         DriverRegistry registry = new(devices);
-        registry.Add(new VirtioPciDriver(virtio));
+        registry.Add(new VirtioPciDriver(TestDrivers.All()));
         results = [];
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
@@ -40,10 +36,7 @@ public static class FakeBinding
     public static T AttachMmio<T>(FakeMachine machine, FakeVirtioDevice device, uint version)
         where T : Device
     {
-        VirtioDriverTable drivers = new();
-        drivers.Add(new VirtioBlkDriver());
-        drivers.Add(new VirtioConsoleDriver());
-        ProbeResult result = new VirtioMmioDriver(drivers).Probe(machine.Plug(new FakeMmioDevice(machine, device, version)), out Device? bound);
+        ProbeResult result = new VirtioMmioDriver(TestDrivers.All()).Probe(machine.Plug(new FakeMmioDevice(machine, device, version)), out Device? bound);
         Assert.True(result.IsBound, $"{result.Reason} (0x{result.Value:X})");
         return Assert.IsAssignableFrom<T>(bound);
     }

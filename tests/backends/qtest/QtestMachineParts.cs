@@ -2,8 +2,6 @@
 using System.Diagnostics;
 using System.IO;
 using System.Threading;
-using VirtioSharp.Drivers.Block;
-using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 
@@ -28,13 +26,7 @@ internal static class QtestBinding
 {
     internal static string NewFolder() => Directory.CreateTempSubdirectory("virtiosharp-qtest-").FullName;
 
-    internal static VirtioDriverTable Drivers()
-    {
-        VirtioDriverTable drivers = new();
-        drivers.Add(new VirtioBlkDriver());
-        drivers.Add(new VirtioConsoleDriver());
-        return drivers;
-    }
+    internal static VirtioDriverTable Drivers() => TestDrivers.All();
 }
 
 /// <summary>The host's time; a wait dispatches interrupts until one came.</summary>

@@ -42,7 +42,7 @@ public sealed class ModernPciTransportTests : IDisposable
     public void A_type_without_a_driver_is_left_alone()
     {
         FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
-        function.Set16(PciRegisters.DeviceId, 0x1044);
+        function.Set16(PciRegisters.DeviceId, 0x1040 + FakeQueueDevice.Type);
         DeviceTable devices = FakeBinding.Attach(_machine, out List<ProbeResult> results);
         Assert.Equal((0, ProbeStatus.NotMine), (devices.Count, results[0].Status));
         Assert.False(function.IsBusMaster);
