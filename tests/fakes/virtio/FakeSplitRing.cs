@@ -136,6 +136,14 @@ public sealed class FakeSplitRing(FakeVirtioDevice device, FakeVirtqueue queue) 
         Dma.DeviceWrite16(Queue.DeviceArea + 2, value);
     }
 
+    /// <summary>Goes on as if <paramref name="index"/> buffers had been used already, modulo 65536; the driver has to be told the same.</summary>
+    public void StartAt(ushort index)
+    {
+        _lastAvailable = _signalledUsed = index;
+        WriteUsedIndex(index);
+        AskForNotifications();
+    }
+
     /// <summary>Writes the flags of the used ring.</summary>
     public void WriteUsedFlags(ushort value) => Dma.DeviceWrite16(Queue.DeviceArea, value);
 
