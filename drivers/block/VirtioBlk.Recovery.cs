@@ -45,6 +45,7 @@ public sealed partial class VirtioBlk
         _writesFlushed = _writesDone;
         BlockRequest? ended = TakeBack(status, now, mayRepeat: true);
         _oneByOne = true;
+        _toldSinceLook = false; // the doorbell for what is repeated may be lost as well
         // 2. The device begins anew; it has to be the one it was.
         bool restarted = TryRestart();
         if (!restarted)

@@ -88,19 +88,8 @@ internal sealed class QueueModel : IDisposable
         return $"{features}, size {size}, start {start}: {Names[step & 15]} {step >> 4 & 0xFF} {step >> 12}";
     }
 
-    /// <summary>Frees everything; the fake machine looks for what is left over.</summary>
-    public void Dispose()
-    {
-        if (_backend.Peer.IsEnabled)
-        {
-            _backend.Reset();
-        }
-        while (_backend.Queue.TryDetach(out _))
-        {
-        }
-        _backend.Dma.Free(_memory);
-        _backend.Dispose();
-    }
+    /// <summary>Looks for broken rules, and ends the fake machine.</summary>
+    public void Dispose() => _backend.End();
 
     private static readonly string[] Names =
     [
@@ -426,6 +415,9 @@ internal sealed class QueueModel : IDisposable
         Take();
         Compare();
         Assert.Equal((0, _size), (_backend.Queue.InFlight, _backend.Queue.FreeDescriptors));
+        _backend.Reset();
+        _backend.Dma.Free(_memory);
+        _backend.CheckLeftOver();
     }
 
     private static byte[] Filled(uint length, byte value)

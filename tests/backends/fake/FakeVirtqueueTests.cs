@@ -126,15 +126,24 @@ public sealed class FakeVirtqueueBackend : VirtqueueBackend
     {
         try
         {
-            _virtio.FreeQueues();
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
+            CheckLeftOver();
         }
         finally
         {
-            _machine.Dispose();
+            End();
         }
     }
+
+    /// <summary>Frees the queue after <see cref="Reset"/> and checks what was left over.</summary>
+    public void CheckLeftOver()
+    {
+        _virtio.FreeQueues();
+        _machine.Violations.AssertEmpty();
+        _machine.AssertNothingLeaked();
+    }
+
+    /// <summary>Ends the machine and nothing else: for a test that has failed already.</summary>
+    public void End() => _machine.Dispose();
 }
 
 /// <summary>The contract, on both formats with every set of features. The requirements are those that the strict fake checks in every one of the tests.</summary>

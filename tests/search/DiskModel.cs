@@ -1,0 +1,386 @@
+// A disk as simple as it can be said: for each sector the values that it may have.
+using System.Buffers.Binary;
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Backends.Fake;
+using VirtioSharp.Tests.Contracts;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Block;
+using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
+
+namespace VirtioSharp.Tests.Search;
+
+/// <summary>
+/// Requests that overlap in time may be done in any order, so a sector may hold what any write in flight writes. A read that ended well
+/// shows one of the values that were possible while it was in flight; a flush that ended well leaves one of them durable.
+/// </summary>
+internal sealed class DiskModel : IDisposable
+{
+    private const int Sectors = 24;
+    private const int SectorSize = 512;
+    private const int MostSectors = 4;
+    private const int Slots = 10;
+
+    private static readonly string[] Names =
+    [
+        "read", "read", "write", "write", "write", "flush", "kick", "poll", "run", "complete one", "complete one", "complete all", "fail one",
+        "trouble", "time", "get id",
+    ];
+
+    private readonly FakeMachine _machine = new();
+    private readonly FakeBlockDevice _device;
+    private readonly BlockDevice _disk;
+    private readonly DmaBuffer _memory;
+    private readonly bool _isInOrder;
+    private readonly bool _isLegacy;
+
+    // The values that each sector may have at this moment, and every request that is in flight.
+    private readonly HashSet<ulong>[] _possible = [.. Enumerable.Range(0, Sectors).Select(_ => new HashSet<ulong> { 0 })];
+    private readonly Request?[] _inFlight = new Request?[Slots];
+    private ulong _stamp;
+    private bool _hadTrouble;
+    private bool _hadLostDoorbell;
+    private int _completions;
+    private int _submits;
+
+    /// <summary>Takes the disk that a number names into service.</summary>
+    public DiskModel(int setup)
+    {
+        ulong features = 0;
+        features |= (setup & 1) != 0 ? FakeVirtioDevice.RingPacked : 0;
+        features |= (setup & 2) != 0 ? FakeVirtioDevice.InOrder : 0;
+        features |= (setup & 4) != 0 ? FakeVirtioDevice.NotificationData : 0;
+        ushort[] sizes = [4, 8, 16, 64];
+        _device = new FakeBlockDevice(Sectors, sizes[setup >> 3 & 3]) { HoldsBack = true };
+        _device.OfferedFeatures |= features;
+        _device.OfferedFeatures &= ~((setup & 32) != 0 ? FakeVirtioDevice.EventIndex : 0);
+        _device.OfferedFeatures &= ~((setup & 64) != 0 ? FakeVirtioDevice.IndirectDescriptors : 0);
+        _device.Limit((setup & 128) != 0 ? 2u : 0, (setup & 256) != 0 ? 1024u : 0);
+        uint version = (setup >> 9 & 7) == 7 ? 1u : 2;
+        _isLegacy = version == 1;
+        _isInOrder = !_isLegacy && (setup & 2) != 0;
+        if (_isLegacy)
+        {
+            _device.OfferedFeatures &= 0xFFFF_FFFF;
+        }
+        _disk = (setup >> 9 & 7) switch
+        {
+            0 => Pci(vectors: 4),
+            1 => Pci(vectors: 0),
+            _ => FakeBinding.AttachMmio<BlockDevice>(_machine, _device, version),
+        };
+        Assert.True(_disk.Dma.TryAllocate(Slots * MostSectors * SectorSize, SectorSize, out _memory));
+    }
+
+    /// <summary>Runs a sequence to its end, then lets everything in flight end.</summary>
+    public static void Run(Sequence sequence)
+    {
+        using DiskModel model = new(sequence.Setup);
+        foreach (int step in sequence.Steps)
+        {
+            model.Do(step & 15, step >> 4 & 0xFF, step >> 12);
+        }
+        model.Finish();
+    }
+
+    /// <summary>For people.</summary>
+    public static string Describe(int setup, int step) => $"{Names[step & 15]} {step >> 4 & 0xFF} {step >> 12}";
+
+    /// <inheritdoc/>
+    public void Dispose() => _machine.Dispose();
+
+    private BlockDevice Pci(ushort vectors)
+    {
+        _machine.Plug(new FakeVirtioPciDevice(_device, vectors), 0, 3);
+        return FakeBinding.AttachOne<BlockDevice>(_machine);
+    }
+
+    private void Do(int kind, int a, int b)
+    {
+        switch (kind)
+        {
+            case <= 4:
+                Submit(kind < 2 ? BlockOperation.Read : BlockOperation.Write, (ulong)(a % (Sectors + 1)), 1 + b % MostSectors, b >> 2);
+                break;
+            case 5:
+                Submit(BlockOperation.Flush, 0, 0, 0);
+                break;
+            case 15:
+                Submit(BlockOperation.GetId, 0, 0, 0);
+                break;
+            case 6:
+                _disk.Kick();
+                break;
+            case 7:
+                _disk.Poll();
+                break;
+            case 8:
+                _machine.Run();
+                break;
+            case 9 or 10 when _device.HeldBack.Count > 0:
+                _device.Complete(_isInOrder ? 0 : a % _device.HeldBack.Count);
+                break;
+            case 11:
+                _device.CompleteAll(backwards: !_isInOrder && a % 2 != 0);
+                break;
+            case 12:
+                byte status = (byte)(a % 4 == 0 ? 0xFF : a % 4);
+                _device.OnStatus = _ =>
+                {
+                    _device.OnStatus = null;
+                    return status;
+                };
+                _hadTrouble = true;
+                break;
+            case 13:
+                Trouble(a, b);
+                break;
+            case 14:
+                Pass(a % 16 == 0 ? 40_000_000_000ul : 10_000_000ul);
+                break;
+        }
+    }
+
+    private void Trouble(int a, int b)
+    {
+        FakeVirtqueue queue = _device.Queues[0];
+        switch (a % 8)
+        {
+            case 0 when _device.IsLive && !_isLegacy:
+                _device.AskForReset();
+                break;
+            case 1 when queue.IsEnabled && queue.Held > 0:
+                queue.PushUsed(0xFFFF, (uint)b);
+                _device.IsTamperingAllowed = true;
+                break;
+            case 2:
+                queue.LoseSignals += 1;
+                return; // made good for by looking again: no request may suffer
+            case 3:
+                // Made good for as well, once: the driver rings again once and then waits for the deadline.
+                queue.LoseNotifications = _hadLostDoorbell ? 0 : 1;
+                _hadLostDoorbell = true;
+                return;
+            case 4:
+                int short1 = b % 3;
+                queue.OnUsed = (id, length) =>
+                {
+                    queue.OnUsed = null;
+                    return (id, short1 == 0 ? 0 : short1 == 1 ? length / 2 : length + (uint)b);
+                };
+                break;
+            case 5:
+                int bad = b % Sectors;
+                _ = _device.BadSectors.Remove((ulong)bad) || _device.BadSectors.Add((ulong)bad);
+                break;
+            default:
+                return;
+        }
+        _hadTrouble = true;
+    }
+
+    private void Pass(ulong time)
+    {
+        _hadTrouble |= time > 1_000_000_000; // what the device still holds may be past its deadline
+        _machine.FakeClock.Advance(time);
+        ulong now = _machine.Clock.Now;
+        if (_disk.NextDeadline <= now)
+        {
+            _disk.OnDeadline(now);
+        }
+    }
+
+    private void Submit(BlockOperation operation, ulong sector, int count, int shape)
+    {
+        int slot = Array.IndexOf(_inFlight, null);
+        if (slot < 0)
+        {
+            return;
+        }
+        Request request = new(this, slot, sector, count);
+        DmaBuffer area = _memory.Slice((uint)(slot * MostSectors * SectorSize), MostSectors * SectorSize);
+        bool isTransfer = operation is BlockOperation.Read or BlockOperation.Write;
+        bool isInside = !isTransfer || sector + (ulong)count <= Sectors;
+        if (operation == BlockOperation.Write)
+        {
+            request.Stamp = ++_stamp;
+            for (int i = 0; i < count * SectorSize; i += 8)
+            {
+                BinaryPrimitives.WriteUInt64LittleEndian(area.Span[i..], request.Stamp);
+            }
+        }
+        else
+        {
+            area.Span.Fill(0xEE);
+        }
+        switch (operation)
+        {
+            case BlockOperation.Flush:
+                request.Prepare(operation, 0, default(DmaBuffer));
+                break;
+            case BlockOperation.GetId:
+                request.Prepare(operation, 0, area.Slice(0, 20));
+                break;
+            default:
+                List<DmaBuffer> pieces = [];
+                for (int done = 0; done < count;)
+                {
+                    int length = Math.Min(count - done, 1 + (shape & 3));
+                    shape >>= 2;
+                    pieces.Add(area.Slice((uint)(done * SectorSize), (uint)(length * SectorSize)));
+                    done += length;
+                }
+                request.Prepare(operation, sector, pieces.ToArray());
+                break;
+        }
+        // Before the device can see it: what is possible while this request is in flight; for a write, what its rivals write.
+        if (isInside && operation != BlockOperation.GetId)
+        {
+            request.Seen = [.. Range(request).Select(at => operation == BlockOperation.Write ? RivalsAt(at) : [.. _possible[at]])];
+        }
+        _inFlight[slot] = request;
+        if (isInside && operation == BlockOperation.Write)
+        {
+            Spread(request);
+        }
+        IoStatus status = _disk.Submit(request);
+        if (status == IoStatus.Ok)
+        {
+            Assert.True(isInside, "a request beyond the end was taken");
+            _submits++;
+            return;
+        }
+        _inFlight[slot] = null; // the value of a write stays possible, which is too lenient by a little
+        Assert.True(!isInside && status == IoStatus.OutOfRange || _hadTrouble, $"refused: {status}");
+    }
+
+    /// <summary>The sectors that a request touches; a flush all of them.</summary>
+    private static IEnumerable<int> Range(Request request) =>
+        request.Operation == BlockOperation.Flush ? Enumerable.Range(0, Sectors) : Enumerable.Range((int)request.Sector, request.Count);
+
+    /// <summary>The values that writes in flight write to a sector.</summary>
+    private HashSet<ulong> RivalsAt(int at) =>
+        [.. _inFlight.Where(other => other is { Operation: BlockOperation.Write, Seen: not null } && other.Touches(at, out _)).Select(other => other!.Stamp)];
+
+    /// <summary>From now on the sectors of a write may hold its value, also for those who look at the same time.</summary>
+    private void Spread(Request write)
+    {
+        foreach (int at in Range(write))
+        {
+            _possible[at].Add(write.Stamp);
+            foreach (Request? other in _inFlight)
+            {
+                if (other?.Seen is not null && other.Touches(at, out int index))
+                {
+                    other.Seen[index].Add(write.Stamp);
+                }
+            }
+        }
+    }
+
+    private void Ended(Request request)
+    {
+        Assert.Same(request, _inFlight[request.Slot]);
+        _inFlight[request.Slot] = null;
+        _completions++;
+        Assert.True(request.Status == IoStatus.Ok || _hadTrouble, $"a request for sector {request.Sector} ended with {request.Status}");
+        if (request.Status != IoStatus.Ok)
+        {
+            return;
+        }
+        switch (request.Operation)
+        {
+            case BlockOperation.Read:
+                CheckContent(request, request.Buffers);
+                break;
+            case BlockOperation.Write:
+                Settle(request);
+                break;
+            case BlockOperation.Flush:
+                for (int at = 0; at < Sectors; at++)
+                {
+                    CheckSector(request, at, _device.Durable.AsSpan(at * SectorSize, SectorSize), "after a flush");
+                }
+                break;
+            case BlockOperation.GetId:
+                Assert.True(request.Buffers[0].Span.StartsWith("FAKE-DISK"u8), "another id");
+                break;
+        }
+    }
+
+    /// <summary>A write ended well: the sectors hold its value, or that of another one that was in flight at the same time.</summary>
+    private void Settle(Request write)
+    {
+        foreach (int at in Range(write))
+        {
+            write.Touches(at, out int index);
+            _possible[at].Clear();
+            _possible[at].UnionWith(write.Seen![index]);
+        }
+    }
+
+    private static void CheckContent(Request request, ReadOnlySpan<DmaBuffer> buffers)
+    {
+        int at = (int)request.Sector;
+        foreach (DmaBuffer buffer in buffers)
+        {
+            for (int offset = 0; offset < buffer.Length; offset += SectorSize)
+            {
+                CheckSector(request, at++, buffer.Span.Slice(offset, SectorSize), "read");
+            }
+        }
+    }
+
+    private static void CheckSector(Request request, int sector, ReadOnlySpan<byte> bytes, string what)
+    {
+        ulong value = BinaryPrimitives.ReadUInt64LittleEndian(bytes);
+        request.Touches(sector, out int index);
+        Assert.True(request.Seen![index].Contains(value), $"sector {sector} holds 0x{value:X} {what}, which it can't");
+        for (int i = 8; i < bytes.Length; i += 8)
+        {
+            Assert.Equal(value, BinaryPrimitives.ReadUInt64LittleEndian(bytes[i..]));
+        }
+    }
+
+    private void Finish()
+    {
+        _device.OnStatus = null;
+        _device.Queues[0].LoseSignals = _device.Queues[0].LoseNotifications = 0;
+        _device.HoldsBack = false;
+        _disk.Kick();
+        for (int round = 0; round < 40 && _completions < _submits; round++)
+        {
+            _machine.Run();
+            if (_device.IsLive)
+            {
+                _device.CompleteAll();
+            }
+            Pass(10_000_000);
+            _disk.Poll();
+        }
+        Assert.Equal(_submits, _completions);
+        _disk.Remove();
+        _disk.Dma.Free(_memory);
+        _machine.AssertNothingLeaked();
+    }
+
+    private sealed class Request(DiskModel model, int slot, ulong sector, int count) : BlockRequest
+    {
+        public int Slot => slot;
+
+        public int Count => count;
+
+        public ulong Stamp { get; set; }
+
+        public HashSet<ulong>[]? Seen { get; set; }
+
+        public bool Touches(int at, out int index)
+        {
+            index = Operation == BlockOperation.Flush ? at : at - (int)sector;
+            return index >= 0 && index < Seen!.Length;
+        }
+
+        protected override void OnCompleted() => model.Ended(this);
+    }
+}
