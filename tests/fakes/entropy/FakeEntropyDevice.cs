@@ -27,6 +27,9 @@ public sealed class FakeEntropyDevice : FakeVirtioDevice
     /// <summary>The most buffers that it held at the same time.</summary>
     public int MostHeld { get; private set; }
 
+    /// <summary>Where all buffers were that it was ever lent.</summary>
+    public HashSet<FakePiece> Pieces { get; } = [];
+
     /// <summary>How many buffers were given back.</summary>
     public int Answers { get; private set; }
 
@@ -58,6 +61,7 @@ public sealed class FakeEntropyDevice : FakeVirtioDevice
         {
             Machine.Violations.Require(chain.Readable.Count == 0, "a buffer for random bytes is readable (5.4.6.1)");
             _held.Enqueue(chain);
+            Pieces.UnionWith(chain.Writable);
             MostHeld = Math.Max(MostHeld, _held.Count);
         }
         Answer();
