@@ -155,7 +155,7 @@ public sealed partial class VirtioBlk
     {
         for (int i = 0; i < _queues.Length; i++)
         {
-            if (_queue.TryIssueRange(request, type, sector, sectors, request.MayUnmap))
+            if (_queue.TryIssueRange(request, type, sector, sectors, request.MayUnmap && request.Operation == BlockOperation.WriteZeroes))
             {
                 return true;
             }

@@ -223,17 +223,20 @@ public sealed partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override void Kick()
     {
+        bool isTold = _queue.TryKick();
         if (_queues.Length == 1)
         {
-            _queue.Ring.Kick();
             return;
         }
+        // What is submitted together has one doorbell; the next goes to the next queue.
         for (int i = 0; i < _queues.Length; i++)
         {
-            _queues[i].Ring.Kick();
+            isTold |= _queues[i].TryKick();
         }
-        // What is submitted together has one doorbell; the next ones go to the next queue.
-        UseNextQueue();
+        if (isTold)
+        {
+            UseNextQueue();
+        }
     }
 
     /// <inheritdoc/>

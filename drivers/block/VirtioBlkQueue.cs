@@ -25,6 +25,7 @@ internal sealed unsafe class VirtioBlkQueue
     private readonly bool _ignoresLengths;
     private readonly uint _zoneSectors;
     private int _freeCount;
+    private bool _hasNew;
 
     /// <summary>A part of a request that is on its way.</summary>
     private struct Slot
@@ -153,6 +154,18 @@ internal sealed unsafe class VirtioBlkQueue
         return true;
     }
 
+    /// <summary>Tells the device what was issued since the last call; false when that is nothing.</summary>
+    internal bool TryKick()
+    {
+        bool hasNew = _hasNew;
+        if (hasNew)
+        {
+            _hasNew = false;
+            Ring.Kick();
+        }
+        return hasNew;
+    }
+
     /// <summary>Takes back one part that the device is done with, and says what became of it; false when there is none, or the ring broke.</summary>
     internal bool TryTake(out BlockRequest? request, out IoStatus status)
     {
@@ -210,6 +223,7 @@ internal sealed unsafe class VirtioBlkQueue
     private void Hold(BlockRequest request, ref Slot slot, uint readLength)
     {
         _freeCount--;
+        _hasNew = true;
         slot.Request = request;
         slot.ReadLength = readLength;
         slot.IssuedTick = Tick;

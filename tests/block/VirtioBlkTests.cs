@@ -11,33 +11,15 @@ using Xunit;
 namespace VirtioSharp.Tests.Block;
 
 /// <summary>What the contract of block devices does not say.</summary>
-public sealed class VirtioBlkTests : IDisposable
+public sealed class VirtioBlkTests() : DiskScene(new FakeBlockDevice(8192))
 {
     private const ulong Second = 1_000_000_000;
-
-    private readonly FakeMachine _machine = new();
-    private readonly FakeBlockDevice _device = new(8192);
-    private readonly List<DmaBuffer> _buffers = [];
-    private VirtioBlk? _disk;
-
-    private VirtioBlk Disk
-    {
-        get
-        {
-            if (_disk is null)
-            {
-                _machine.Plug(_device);
-                _disk = FakeBinding.AttachOne<VirtioBlk>(_machine);
-            }
-            return _disk;
-        }
-    }
 
     [Fact]
     public void An_error_in_the_middle_of_a_cut_request_ends_all_of_it_once_and_the_others_well()
     {
-        _device.Limit(segMax: 1, sizeMax: 512);
-        _device.BadSectors.Add(205);
+        Device.Limit(segMax: 1, sizeMax: 512);
+        Device.BadSectors.Add(205);
         TestRequest cut = Submit(BlockOperation.Read, 200, 16);
         TestRequest good = Submit(BlockOperation.Read, 300, 4);
         Finish(cut, good);
@@ -48,14 +30,14 @@ public sealed class VirtioBlkTests : IDisposable
     [Fact]
     public void When_the_queue_breaks_requests_in_flight_partly_issued_and_waiting_all_end_once()
     {
-        _device.Limit(segMax: 1, sizeMax: 512);
-        _device.HoldsBack = true;
+        Device.Limit(segMax: 1, sizeMax: 512);
+        Device.HoldsBack = true;
         Disk.MaxRecoveries = 0;
         TestRequest[] requests = [.. Enumerable.Range(0, 10).Select(i => Submit(BlockOperation.Read, (ulong)i * 100, 30))];
         Disk.Kick();
-        _machine.Run();
-        _device.Complete(0);
-        _device.Queues[0].PushUsed(0xFFFF, 0);
+        Machine.Run();
+        Device.Complete(0);
+        Device.Queues[0].PushUsed(0xFFFF, 0);
         Disk.Poll();
         Assert.All(requests, request => Assert.Equal((IoStatus.DeviceError, 1), (request.Status, request.Completions)));
         Assert.Equal(IoStatus.DeviceError, Disk.Submit(requests[0]));
@@ -64,7 +46,7 @@ public sealed class VirtioBlkTests : IDisposable
     [Fact]
     public void A_request_submitted_again_from_its_failed_completion_is_refused_and_nothing_loops()
     {
-        _device.HoldsBack = true;
+        Device.HoldsBack = true;
         List<IoStatus> answers = [];
         TestRequest request = new() { Then = again => answers.Add(Disk.Submit(again)) };
         request.Prepare(BlockOperation.Read, 0, Allocate(512));
@@ -80,25 +62,25 @@ public sealed class VirtioBlkTests : IDisposable
     [InlineData(true)]
     public void A_disk_removed_by_a_completion_ends_the_other_requests_once(bool othersAreUsed)
     {
-        _device.HoldsBack = true;
+        Device.HoldsBack = true;
         TestRequest first = new() { Then = _ => Disk.Remove() };
         first.Prepare(BlockOperation.Read, 0, Allocate(512));
         Assert.Equal(IoStatus.Ok, Disk.Submit(first));
         TestRequest[] others = [.. Enumerable.Range(1, 4).Select(i => Submit(BlockOperation.Read, (ulong)i, 1))];
         Disk.Kick();
-        _machine.Run();
+        Machine.Run();
         if (othersAreUsed)
         {
-            _device.CompleteAll();
+            Device.CompleteAll();
         }
         else
         {
-            _device.Complete(0);
+            Device.Complete(0);
         }
         Disk.Poll();
         Assert.Equal((IoStatus.Ok, 1), (first.Status, first.Completions));
         Assert.All(others, request => Assert.Equal((IoStatus.Removed, 1), (request.Status, request.Completions)));
-        Assert.Equal(0, _device.Status);
+        Assert.Equal(0, Device.Status);
         Assert.Equal(IoStatus.Removed, Disk.Submit(first));
     }
 
@@ -110,17 +92,17 @@ public sealed class VirtioBlkTests : IDisposable
     {
         if (doorbell)
         {
-            _device.Queues[0].LoseNotifications = 1;
+            Device.Queues[0].LoseNotifications = 1;
         }
         else
         {
-            _device.Queues[0].LoseSignals = 1;
+            Device.Queues[0].LoseSignals = 1;
         }
         TestRequest request = Submit(BlockOperation.Read, 0, 1);
-        ulong start = _machine.Clock.Now;
+        ulong start = Machine.Clock.Now;
         Finish(request);
         Assert.Equal(IoStatus.Ok, request.Status);
-        Assert.True(_machine.Clock.Now - start < Second / 10, "it took longer than a moment");
+        Assert.True(Machine.Clock.Now - start < Second / 10, "it took longer than a moment");
         Assert.Equal(doorbell ? 1ul : 0, Disk.LostDoorbells);
     }
 
@@ -132,8 +114,8 @@ public sealed class VirtioBlkTests : IDisposable
             Submit(BlockOperation.Read, (ulong)i, 1);
         }
         Disk.Kick();
-        Assert.Equal(1, _device.Queues[0].Notifications);
-        Waiting.Until(Disk, _machine.Clock, () => _device.Requests == 20, "20 requests", Second);
+        Assert.Equal(1, Device.Queues[0].Notifications);
+        Waiting.Until(Disk, Machine.Clock, () => Device.Requests == 20, "20 requests", Second);
     }
 
     [Fact]
@@ -142,14 +124,14 @@ public sealed class VirtioBlkTests : IDisposable
         DmaBuffer memory = Allocate(200 * 512);
         memory.Span.Fill(7);
         DmaBuffer[] pieces = [.. Enumerable.Range(0, 200).Select(i => memory.Slice((uint)i * 512, 512))];
-        _device.Limit(segMax: 1000, sizeMax: 0);
+        Device.Limit(segMax: 1000, sizeMax: 0);
         TestRequest request = new();
         request.Prepare(BlockOperation.Write, 0, pieces);
         Assert.Equal(IoStatus.Ok, Disk.Submit(request));
         Finish(request);
         Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions));
-        Assert.False(_device.Disk.AsSpan(0, 200 * 512).ContainsAnyExcept((byte)7));
-        Assert.True(_device.Requests > 1);
+        Assert.False(Device.Disk.AsSpan(0, 200 * 512).ContainsAnyExcept((byte)7));
+        Assert.True(Device.Requests > 1);
     }
 
     [Fact]
@@ -162,11 +144,11 @@ public sealed class VirtioBlkTests : IDisposable
         TestRequest write = TestRequest.For(BlockOperation.Write, 5, buffer);
         Assert.Equal(IoStatus.Ok, Disk.Submit(write));
         Finish(write);
-        Assert.Equal(0, _device.Durable[5 * 512]);
+        Assert.Equal(0, Device.Durable[5 * 512]);
         TestRequest flush = TestRequest.For(BlockOperation.Flush, 0, default);
         Assert.Equal(IoStatus.Ok, Disk.Submit(flush));
         Finish(flush);
-        Assert.Equal((9, 1), (_device.Durable[5 * 512], _device.Flushes));
+        Assert.Equal((9, 1), (Device.Durable[5 * 512], Device.Flushes));
     }
 
     [Fact]
@@ -178,13 +160,13 @@ public sealed class VirtioBlkTests : IDisposable
     [Trait("Requirement", "CORE-RSVD-1")]
     public void Of_all_features_those_that_are_known_are_accepted()
     {
-        _device.MakeReadOnly().Limit(4, 4096);
-        _device.OfferedFeatures |= 1ul << 37 | 1ul << 41 | 1ul << 45 | 1ul << 60 | 1ul << 3;
+        Device.MakeReadOnly().Limit(4, 4096);
+        Device.OfferedFeatures |= 1ul << 37 | 1ul << 41 | 1ul << 45 | 1ul << 60 | 1ul << 3;
         Assert.True(Disk.IsReadOnly);
         Assert.Equal(
             FakeVirtioDevice.Version1 | FakeVirtioDevice.EventIndex | FakeVirtioDevice.IndirectDescriptors |
             FakeBlockDevice.ReadOnly | FakeBlockDevice.Flush | FakeBlockDevice.SegMax | FakeBlockDevice.SizeMax,
-            _device.DriverFeatures);
+            Device.DriverFeatures);
     }
 
     [Fact]
@@ -192,7 +174,7 @@ public sealed class VirtioBlkTests : IDisposable
     [Trait("Requirement", "CORE-CONFIG-3")]
     public void Without_any_optional_feature_the_disk_works()
     {
-        _device.OfferedFeatures = FakeVirtioDevice.Version1;
+        Device.OfferedFeatures = FakeVirtioDevice.Version1;
         TestRequest request = Submit(BlockOperation.Read, 0, 8);
         Finish(request);
         Assert.Equal(IoStatus.Ok, request.Status);
@@ -206,44 +188,6 @@ public sealed class VirtioBlkTests : IDisposable
         TestRequest request = Submit(BlockOperation.Read, 0, 1);
         Finish(request);
         Assert.True(Disk.Interrupts > 0);
-        Assert.Equal(0, Assert.IsType<FakeVirtioPciDevice>(_machine.Functions[0]).IsrReads);
-    }
-
-    public void Dispose()
-    {
-        try
-        {
-            Disk.Remove();
-            foreach (DmaBuffer buffer in _buffers)
-            {
-                _machine.Dma.Free(buffer);
-            }
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
-    private DmaBuffer Allocate(uint length)
-    {
-        Assert.True(_machine.Dma.TryAllocate(length, 512, out DmaBuffer buffer));
-        _buffers.Add(buffer);
-        return buffer;
-    }
-
-    private TestRequest Submit(BlockOperation operation, ulong sector, uint sectors)
-    {
-        TestRequest request = TestRequest.For(operation, sector, Allocate(sectors * 512));
-        Assert.Equal(IoStatus.Ok, Disk.Submit(request));
-        return request;
-    }
-
-    private void Finish(params TestRequest[] requests)
-    {
-        Disk.Kick();
-        Waiting.Until(Disk, _machine.Clock, () => requests.All(request => request.Completions > 0), "requests");
+        Assert.Equal(0, Assert.IsType<FakeVirtioPciDevice>(Machine.Functions[0]).IsrReads);
     }
 }
