@@ -88,6 +88,13 @@ public sealed class Commands
         "disk [n] id                    the device's identification\n" +
         "disk [n] sha256                the hash of the whole disk\n" +
         "disk [n] parts                 the partitions\n" +
+        "disk [n] discard SECTOR COUNT  says that sectors are not needed any more\n" +
+        "disk [n] zero SECTOR COUNT [unmap]  makes sectors read as zeroes\n" +
+        "disk [n] erase SECTOR COUNT    erases sectors for good\n" +
+        "disk [n] cache [on|off]        shows or switches the write cache\n" +
+        "disk [n] lifetime              the wear of the medium\n" +
+        "disk [n] zones                 the zones of a zoned disk\n" +
+        "disk [n] zone open|close|finish|reset SECTOR\n" +
         "console [TEXT]                 the virtio console, or writes TEXT to it\n" +
         "mem                            memory\n" +
         "uptime                         time since boot\n" +

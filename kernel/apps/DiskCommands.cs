@@ -7,7 +7,7 @@ using VirtioSharp.Kernel.Tasks;
 
 namespace VirtioSharp.Kernel.Apps;
 
-/// <summary><c>disk [n] info|read|write|flush|id|sha256|parts</c>.</summary>
+/// <summary><c>disk [n] info|read|write|flush|id|sha256|parts</c>, and those of <see cref="DiskMaintenance"/>.</summary>
 internal sealed class DiskCommands
 {
     private const uint ChunkLength = 65536;
@@ -37,7 +37,7 @@ internal sealed class DiskCommands
         switch (verb)
         {
             case "info":
-                Info(disk, output);
+                DiskMaintenance.Info(disk, output);
                 return true;
             case "read":
                 return await ReadAsync(disk, words, arguments, output);
@@ -51,6 +51,20 @@ internal sealed class DiskCommands
                 return await HashAsync(disk, output);
             case "parts":
                 return await PartitionListing.RunAsync(disk, output);
+            case "discard":
+                return await DiskMaintenance.RangeAsync(disk, BlockOperation.Discard, words, arguments, output);
+            case "zero":
+                return await DiskMaintenance.RangeAsync(disk, BlockOperation.WriteZeroes, words, arguments, output);
+            case "erase":
+                return await DiskMaintenance.RangeAsync(disk, BlockOperation.SecureErase, words, arguments, output);
+            case "cache":
+                return DiskMaintenance.Cache(disk, words, arguments, output);
+            case "lifetime":
+                return await DiskMaintenance.LifetimeAsync(disk, output);
+            case "zones":
+                return await DiskMaintenance.ZonesAsync(disk, output);
+            case "zone":
+                return await DiskMaintenance.ZoneAsync(disk, words, arguments, output);
             default:
                 output.Write("disk does not know ").Write(verb).Write("; help lists what it does\n");
                 return false;
@@ -75,18 +89,13 @@ internal sealed class DiskCommands
         _ => "the device reported an error",
     };
 
-    private static bool Report(IoStatus status, string what, Terminal output)
+    internal static bool Report(IoStatus status, string what, Terminal output)
     {
         output.Write(what).Write(": ").Write(NameOf(status)).EndLine();
         return status == IoStatus.Ok;
     }
 
-    private static void Info(BlockDevice disk, Terminal output) => output
-        .Write(disk.Name).Write(": ").Write(disk.SectorCount).Write(" sectors of 512 bytes, ").Write(disk.SectorCount / 2048)
-        .Write(" MiB, block size ").Write(disk.BlockSize).Write(disk.IsReadOnly ? ", read-only" : ", writable")
-        .Write(disk.CanFlush ? ", with a cache that flush empties\n" : ", without flush\n");
-
-    private static bool TryNumber(string[] words, int index, string what, Terminal output, out ulong value)
+    internal static bool TryNumber(string[] words, int index, string what, Terminal output, out ulong value)
     {
         value = 0;
         if (words.Length > index && ulong.TryParse(words[index], out value))
@@ -97,7 +106,7 @@ internal sealed class DiskCommands
         return false;
     }
 
-    private static bool TryBuffer(BlockDevice disk, uint length, Terminal output, out DmaBuffer buffer)
+    internal static bool TryBuffer(BlockDevice disk, uint length, Terminal output, out DmaBuffer buffer)
     {
         if (disk.Dma.TryAllocate(length, 512, out buffer))
         {

@@ -94,7 +94,18 @@ internal sealed class SelfTest
         Verdict("disk-queue-reset", await QueueResetTests.DiskAsync(disk, memory));
         Verdict("disk-id", await IdAsync(disk, memory));
         Verdict("disk-flush", disk.CanFlush ? Expect(await disk.FlushAsync(), IoStatus.Ok) : "-the disk has no flush");
+        Verdict("disk-cancel", await DiskCommandTests.CancelAsync(disk, memory));
         Verdict("disk-write-compare", disk.IsReadOnly ? await RefusedAsync(disk, memory) : await WriteCompareAsync(disk, memory));
+        if (!disk.IsReadOnly)
+        {
+            ulong scratch = disk.SectorCount - ScratchSectors;
+            DmaBuffer saved = memory.Slice(0, ScratchLength);
+            DmaBuffer read = memory.Slice(ScratchLength, ScratchLength);
+            Verdict("disk-write-zeroes", await DiskCommandTests.WriteZeroesAsync(disk, scratch, saved, read, mayUnmap: false));
+            Verdict("disk-write-zeroes-unmap", await DiskCommandTests.WriteZeroesAsync(disk, scratch, saved, read, mayUnmap: true));
+            Verdict("disk-discard", await DiskCommandTests.DiscardAsync(disk, scratch, saved, read));
+            Verdict("disk-cache", await DiskCommandTests.CacheAsync(disk));
+        }
         disk.Dma.Free(memory);
     }
 
@@ -201,7 +212,7 @@ internal sealed class SelfTest
             memory.Slice(2 * ScratchLength + 2 * block, 2 * block),
         ];
         IoStatus first = await disk.ReadAsync(0, whole);
-        IoStatus second = await disk.SubmitAsync(BlockOperation.Read, 0, pieces);
+        IoStatus second = await disk.ReadAsync(0, pieces);
         if (first != IoStatus.Ok || second != IoStatus.Ok)
         {
             return "a read failed";

@@ -27,6 +27,7 @@ public static class CorelibChecks
         Delegates();
         Structs();
         Tasks();
+        Cancellation();
         Show("end", "of the checks");
     }
 
@@ -37,6 +38,28 @@ public static class CorelibChecks
     private static void Show(string what, int value) => Show(what, value.ToString());
 
     private static void Show(string what, ulong value) => Show(what, value.ToString());
+
+    private static void Cancellation()
+    {
+        CancellationTokenSource source = new();
+        CancellationToken token = source.Token;
+        Show("token", token.CanBeCanceled && !token.IsCancellationRequested && !CancellationToken.None.CanBeCanceled);
+        s_counter = 0;
+        CancellationTokenRegistration first = token.Register(AddState, "1");
+        CancellationTokenRegistration second = token.Register(AddState, "2");
+        CancellationTokenRegistration third = token.Register(AddState, "3");
+        Show("unregister", second.Unregister() && !second.Unregister());
+        source.Cancel();
+        source.Cancel();
+        Show("callbacks, the last first", s_counter);
+        Show("cancelled", token.IsCancellationRequested && source.IsCancellationRequested);
+        token.Register(AddState, "4");
+        Show("late callback", s_counter);
+        Show("unregister after", first.Unregister() || third.Unregister());
+        source.Dispose();
+    }
+
+    private static void AddState(object? state) => s_counter = s_counter * 10 + ((string)state!)[0] - '0';
 
     private static void Numbers()
     {

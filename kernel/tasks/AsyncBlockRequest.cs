@@ -1,0 +1,142 @@
+// A request to a block device that is awaited.
+using System.Runtime.CompilerServices;
+using System.Threading;
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Kernel.Tasks;
+
+/// <summary>A request to await, once; its result is how it ended.</summary>
+public sealed class AsyncBlockRequest : BlockRequest
+{
+    private static AsyncBlockRequest? s_free;
+    private static Action<object?>? s_cancel;
+
+    private AsyncBlockRequest? _next;
+    private Action? _continuation;
+    private BlockDevice? _disk;
+    private CancellationTokenRegistration _cancellation;
+    private IoStatus _result;
+
+    internal static AsyncBlockRequest Submit(BlockDevice disk, BlockOperation operation, ulong sector, in DmaBuffer buffer)
+    {
+        AsyncBlockRequest request = Rent();
+        request.Prepare(operation, sector, buffer);
+        request.Submit(disk);
+        return request;
+    }
+
+    internal static AsyncBlockRequest Submit(
+        BlockDevice disk, BlockOperation operation, ulong sector, ReadOnlySpan<DmaBuffer> buffers, CancellationToken cancellation, ulong timeout)
+    {
+        AsyncBlockRequest request = Rent();
+        request.Prepare(operation, sector, buffers);
+        request.Timeout = timeout;
+        request.Submit(disk, cancellation);
+        return request;
+    }
+
+    internal static AsyncBlockRequest SubmitRange(
+        BlockDevice disk, BlockOperation operation, ulong sector, ulong sectors, bool mayUnmap, CancellationToken cancellation)
+    {
+        AsyncBlockRequest request = Rent();
+        request.PrepareRange(operation, sector, sectors, mayUnmap);
+        request.Submit(disk, cancellation);
+        return request;
+    }
+
+    /// <summary>For <c>await</c>.</summary>
+    public Awaiter GetAwaiter() => new(this);
+
+    /// <inheritdoc/>
+    protected override void OnCompleted()
+    {
+        _result = Status;
+        Action? continuation = _continuation;
+        _continuation = null;
+        continuation?.Invoke();
+    }
+
+    private static AsyncBlockRequest Rent()
+    {
+        AsyncBlockRequest? request = s_free;
+        if (request is null)
+        {
+            return new AsyncBlockRequest();
+        }
+        s_free = request._next;
+        return request;
+    }
+
+    private void Submit(BlockDevice disk)
+    {
+        _result = IoStatus.InFlight;
+        IoStatus status = disk.Submit(this);
+        if (status != IoStatus.Ok)
+        {
+            _result = status;
+        }
+    }
+
+    private void Submit(BlockDevice disk, CancellationToken cancellation)
+    {
+        if (!cancellation.CanBeCanceled)
+        {
+            Submit(disk);
+            return;
+        }
+        if (cancellation.IsCancellationRequested)
+        {
+            _result = IoStatus.Cancelled;
+            return;
+        }
+        Submit(disk);
+        if (_result == IoStatus.InFlight)
+        {
+            _disk = disk;
+            s_cancel ??= Cancel;
+            _cancellation = cancellation.Register(s_cancel, this);
+        }
+    }
+
+    private static void Cancel(object? state)
+    {
+        AsyncBlockRequest request = (AsyncBlockRequest)state!;
+        request._disk?.TryCancel(request);
+    }
+
+    private IoStatus Take()
+    {
+        IoStatus result = _result;
+        if (_disk is not null)
+        {
+            _disk = null;
+            _cancellation.Dispose();
+            _cancellation = default;
+        }
+        Timeout = 0;
+        _next = s_free;
+        s_free = this;
+        return result;
+    }
+
+    /// <summary>For <c>await</c>.</summary>
+    public readonly struct Awaiter : ICriticalNotifyCompletion
+    {
+        private readonly AsyncBlockRequest _request;
+
+        internal Awaiter(AsyncBlockRequest request) => _request = request;
+
+        /// <summary>True when the request has ended.</summary>
+        public bool IsCompleted => _request._result != IoStatus.InFlight;
+
+        /// <summary>How it ended; the request goes back to the pool.</summary>
+        public IoStatus GetResult() => _request.Take();
+
+        /// <inheritdoc/>
+        public void OnCompleted(Action continuation) => _request._continuation = continuation;
+
+        /// <inheritdoc/>
+        public void UnsafeOnCompleted(Action continuation) => _request._continuation = continuation;
+    }
+}
