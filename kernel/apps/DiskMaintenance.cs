@@ -119,7 +119,8 @@ internal static class DiskMaintenance
                     status = IoStatus.DeviceError;
                     break;
                 }
-                output.Write("zone at ").Write(zone.Start).Write(", capacity ").Write(zone.Capacity).Write(", next ").Write(zone.WritePointer).Write(NameOf(zone)).EndLine();
+                output.Write("zone at ").Write(zone.Start).Write(", capacity ").Write(zone.Capacity).Write(", next ").Write(zone.WritePointer)
+                    .Write(NameOf(zone)).EndLine();
                 sector = zone.Start + disk.Zones.ZoneSectors;
             }
             await output.FlushAsync();

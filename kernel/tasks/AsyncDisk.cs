@@ -23,7 +23,8 @@ public static class AsyncDisk
         AsyncBlockRequest.Submit(disk, BlockOperation.Read, sector, new ReadOnlySpan<DmaBuffer>(in buffer), cancellation, timeout);
 
     /// <summary>Reads whole blocks into several buffers, one after the other.</summary>
-    public static AsyncBlockRequest ReadAsync(this BlockDevice disk, ulong sector, ReadOnlySpan<DmaBuffer> buffers, CancellationToken cancellation = default, ulong timeout = 0) =>
+    public static AsyncBlockRequest ReadAsync(
+        this BlockDevice disk, ulong sector, ReadOnlySpan<DmaBuffer> buffers, CancellationToken cancellation = default, ulong timeout = 0) =>
         AsyncBlockRequest.Submit(disk, BlockOperation.Read, sector, buffers, cancellation, timeout);
 
     /// <summary>Writes whole blocks from <paramref name="buffer"/>. Durable after a flush, see <see cref="BlockDevice.HasWriteCache"/>.</summary>
@@ -38,7 +39,8 @@ public static class AsyncDisk
         AsyncBlockRequest.Submit(disk, BlockOperation.Write, sector, new ReadOnlySpan<DmaBuffer>(in buffer), cancellation, timeout);
 
     /// <summary>Writes whole blocks from several buffers, one after the other.</summary>
-    public static AsyncBlockRequest WriteAsync(this BlockDevice disk, ulong sector, ReadOnlySpan<DmaBuffer> buffers, CancellationToken cancellation = default, ulong timeout = 0) =>
+    public static AsyncBlockRequest WriteAsync(
+        this BlockDevice disk, ulong sector, ReadOnlySpan<DmaBuffer> buffers, CancellationToken cancellation = default, ulong timeout = 0) =>
         AsyncBlockRequest.Submit(disk, BlockOperation.Write, sector, buffers, cancellation, timeout);
 
     /// <summary>Makes every write that ended before durable.</summary>
