@@ -50,7 +50,7 @@ public sealed class QtestBlockBackend : BlockBackend
         string device = bus is QtestBus.Pci or QtestBus.PolledPci ? "virtio-blk-pci,disable-legacy=on" : "virtio-blk-device";
         string[] options =
         [
-            "-drive", $"if=none,id=d,file={_image},format=raw,readonly={(setup.IsReadOnly ? "on" : "off")}",
+            "-drive", $"if=none,id=d,file={_image},format=raw,discard=unmap,readonly={(setup.IsReadOnly ? "on" : "off")}",
             "-device", $"{device},drive=d,serial={setup.Id}{cache}{more}",
         ];
         _machine = bus is QtestBus.Pci or QtestBus.PolledPci
