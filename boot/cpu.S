@@ -62,6 +62,18 @@ function cpu_cpuid                          /* (leaf, uint* eax_ebx_ecx_edx) */
     mov %edx, 12(%rsi)
     pop %rbx
     ret
+function cpu_rdrand                         /* (ulong* value): 1, or 0 when there is none */
+    xor %eax, %eax
+    rdrand %rdx
+    setc %al
+    mov %rdx, (%rdi)
+    ret
+function cpu_rdseed                         /* the same */
+    xor %eax, %eax
+    rdseed %rdx
+    setc %al
+    mov %rdx, (%rdi)
+    ret
 function cpu_read_cr2
     mov %cr2, %rax
     ret

@@ -11,6 +11,7 @@ using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Kernel.Apps;
+using VirtioSharp.Kernel.Entropy;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
 
@@ -48,6 +49,7 @@ internal static class Kernel
         BootOptions options = BootOptions.Parse(information.CommandLine);
         BareMachine machine = new(information, memory!, options.BestInterrupts, options.Wants8259);
         Cpu.EnableInterrupts();
+        KernelRandom random = KernelRandom.Begin();
         serial.Write("memory ").Write(memory!.Total >> 20).Write(" MiB, boot by ").Write(information.Protocol)
             .Write(machine.Acpi.Found ? ", ACPI" : ", no ACPI").Write(", config space by ").Write(machine.ConfigAccess).EndLine();
 
@@ -69,9 +71,11 @@ internal static class Kernel
         WatchSlots(scan, registry, devices, serial);
         AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), devices, serial);
 
+        random.FeedFrom(devices, machine.Clock);
+
         // 5. The application.
         RunLoop loop = new(machine.Clock, devices);
-        SystemInformation system = new(machine, scan, loop);
+        SystemInformation system = new(machine, scan, loop, random);
         loop.Run(RunAsync(system, options, serial));
         DebugExit.End(s_exitCode);
     }

@@ -7,7 +7,9 @@ public sealed partial class VirtioRng
 {
     private int _recoveriesInVain;
 
-    /// <summary>How often the device is reset and begun anew without a random byte in between, before it is given up; 0 for never.</summary>
+    /// <summary>
+    /// How often a device that breaks or asks for it is reset and begun anew without a random byte in between, before it is given up; 0 for never.
+    /// </summary>
     public int MaxRecoveries { get; set; } = 3;
 
     /// <summary>How often the device was reset and begun anew.</summary>
@@ -26,7 +28,8 @@ public sealed partial class VirtioRng
             return;
         }
         Log.Write(LogLevel.Warning, "virtio-rng", "the device is reset and begun anew; buffers it held", (ulong)SlotsInFlight);
-        _recoveriesInVain++;
+        // Nothing says how long a host may take to gather randomness: to be too slow is no fault.
+        _recoveriesInVain += status == IoStatus.TimedOut ? 0 : 1;
         Recoveries++;
         EntropyRequest? ended = TakeBack(status, now, mayRepeat: true);
         ProbeResult result = _virtio.Restart();
@@ -104,7 +107,7 @@ public sealed partial class VirtioRng
             AddWaiting(request);
             return;
         }
-        request.Outcome = isOverdue ? IoStatus.TimedOut : status;
+        request.Outcome = status;
         request.Next = ended;
         ended = request;
     }

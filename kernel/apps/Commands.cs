@@ -42,6 +42,8 @@ public sealed class Commands
                 return await _disks.RunAsync(words, output);
             case "console":
                 return await WriteToConsoleAsync(words, output);
+            case "random":
+                return await RandomCommand.RunAsync(_system.Random, _system.Loop, words.Length > 1 ? words[1] : "", output);
             case "mem":
                 WriteMemory(output);
                 return true;
@@ -96,6 +98,7 @@ public sealed class Commands
         "disk [n] zones                 the zones of a zoned disk\n" +
         "disk [n] zone open|close|finish|reset SECTOR\n" +
         "console [TEXT]                 the virtio console, or writes TEXT to it\n" +
+        "random [N]                     random bytes; random info: how good they are\n" +
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
         "selftest [NAME]                tests of the kernel on this machine; those called recovery break devices on purpose\n" +
@@ -103,7 +106,7 @@ public sealed class Commands
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [JOB]                    measures the first disk\n" +
-        "panic [null|stack|index|cast|code|execute|divide]\n                               what a panic looks like\n" +
+        "panic [null|stack|index|cast|code|execute|divide|random]\n                               what a panic looks like\n" +
         "halt                           ends the machine\n");
 
     private void WriteMemory(Terminal output)

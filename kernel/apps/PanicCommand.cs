@@ -1,5 +1,6 @@
 // The ways in which a kernel can go wrong, on request: each has to end in a panic that says what happened.
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
 using VirtioSharp.Kernel.Machine;
 
 namespace VirtioSharp.Kernel.Apps;
@@ -24,6 +25,8 @@ internal static unsafe class PanicCommand
                 return Cast(output) is not null;
             case "divide":
                 return Divide(1, 0) != 0;
+            case "random":
+                return RandomNumberGenerator.GetBytes(1).Length != 1; // a panic only as long as nothing has seeded it
             case "code":
                 *Image.TextStart = 0;
                 return false;

@@ -44,6 +44,11 @@ internal sealed class SelfTest
         Verdict("sha256-vector", HashVector());
         Verdict("pci-scan", _system.Scan.Count > 0 ? "" : "-no PCI functions");
         Verdict("timer", await TimerAsync());
+        Verdict("random-vector", RandomTests.Vector());
+        if (_system.Random.HasSource)
+        {
+            Verdict("random-numbers", await RandomTests.NumbersAsync(_system.Random, _system.Loop));
+        }
         BlockDevice? disk = _system.FindDisk(0);
         if (disk is null)
         {

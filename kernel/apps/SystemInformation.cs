@@ -5,6 +5,7 @@ using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
+using VirtioSharp.Kernel.Entropy;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
 
@@ -13,11 +14,12 @@ namespace VirtioSharp.Kernel.Apps;
 /// <summary>Everything that commands ask about.</summary>
 public sealed class SystemInformation
 {
-    internal SystemInformation(BareMachine machine, PciScan scan, RunLoop loop)
+    internal SystemInformation(BareMachine machine, PciScan scan, RunLoop loop, KernelRandom random)
     {
         Machine = machine;
         Scan = scan;
         Loop = loop;
+        Random = random;
     }
 
     internal BareMachine Machine { get; }
@@ -25,6 +27,8 @@ public sealed class SystemInformation
     internal PciScan Scan { get; }
 
     internal RunLoop Loop { get; }
+
+    internal KernelRandom Random { get; }
 
     /// <summary>The disk number <paramref name="number"/>, from 0; null when there is none.</summary>
     public BlockDevice? FindDisk(ulong number)

@@ -36,6 +36,14 @@ internal static unsafe class Cpu
     [RuntimeImport("*", "cpu_cpuid"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void Identify(uint leaf, uint* registers);
 
+    /// <summary>RDRAND: 64 random bits and 1, or 0 when there are none at the moment. Only where CPUID says that there is such an instruction.</summary>
+    [RuntimeImport("*", "cpu_rdrand"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern uint TryReadRandom(ulong* value);
+
+    /// <summary>RDSEED: the same, from nearer to the source.</summary>
+    [RuntimeImport("*", "cpu_rdseed"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern uint TryReadSeed(ulong* value);
+
     /// <summary>The address of the last page fault.</summary>
     [RuntimeImport("*", "cpu_read_cr2"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern ulong ReadFaultAddress();

@@ -28,6 +28,7 @@ public static class CorelibChecks
         Structs();
         Tasks();
         Cancellation();
+        SeededRandom();
         Show("end", "of the checks");
     }
 
@@ -396,5 +397,42 @@ public static class CorelibChecks
             Show("result", s_counter);
         }
         Show("without waiting", new ValueTask<int>(6).Result);
+    }
+
+    private static void SeededRandom()
+    {
+        int[] seeds = [0, 1, -1, 42, 161803398, int.MaxValue, int.MinValue];
+        for (int i = 0; i < seeds.Length; i++)
+        {
+            Random random = new(seeds[i]);
+            Show("seed", seeds[i]);
+            Show("Next", random.Next());
+            Show("Next below", random.Next(1_000_000));
+            Show("Next between", random.Next(-10, 10));
+            Show("Next far between", random.Next(int.MinValue, int.MaxValue));
+            Show("NextInt64", random.NextInt64().ToString());
+            Show("NextInt64 below", random.NextInt64(10_000_000_000_000).ToString());
+            Show("NextInt64 between", random.NextInt64(-5, 123_456_789_012).ToString());
+            Show("NextDouble", (int)(random.NextDouble() * 1_000_000_000));
+            byte[] bytes = new byte[5];
+            random.NextBytes(bytes);
+            Show("NextBytes", bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[4]);
+            random.Shuffle(bytes);
+            Show("Shuffle", bytes[0] << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[4]);
+            int sum = 0;
+            for (int j = 0; j < 1000; j++)
+            {
+                sum += random.Next(1000);
+            }
+            Show("sum", sum);
+        }
+        Show("Next(0)", Random.Shared.Next(0));
+        Show("Next(5, 5)", Random.Shared.Next(5, 5));
+        bool isInside = true;
+        for (int i = 0; i < 1000; i++)
+        {
+            isInside &= Random.Shared.Next(7) is >= 0 and < 7 && Random.Shared.NextInt64(-3, 3) is >= -3 and < 3 && Random.Shared.NextDouble() is >= 0 and < 1;
+        }
+        Show("inside", isInside);
     }
 }
