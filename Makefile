@@ -10,7 +10,7 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test soak check format model size bench clean
+.PHONY: help setup kernel managed run debug test host-test soak coverage fuzz check format model size bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -56,8 +56,15 @@ test: kernel $(BUILD)/demo.img ## all tests; ends with one line `N passed, N fai
 host-test: setup ## the tests that need no QEMU
 	@FILTER='Needs!=qemu' tools/run-tests
 
-soak: setup ## ten million random sequences of operations, from a seed of the moment
+soak: setup ## ten million random sequences of operations, and as many runs of the fuzzer; about an hour
 	@SEARCH_SEQUENCES=$${SEARCH_SEQUENCES:-10000000} SEARCH_SEED=$${SEARCH_SEED:-time} FILTER='FullyQualifiedName~Tests.Search' tools/run-tests
+	@RUNS=$${RUNS:-1500000} tools/run-fuzz
+
+fuzz: setup ## the fuzzer, RUNS=100000 times for each TARGET; what reaches new edges of the drivers goes to tests/fuzz/corpus
+	@tools/run-fuzz
+
+coverage: setup ## lines and branches of drivers/ that the tests without QEMU reach; MISSING=1 lists what they do not
+	@tools/run-coverage
 
 format: setup ## checks the layout of the sources
 	@for folder in drivers kernel tests; do dotnet format whitespace --folder --verify-no-changes $$folder || exit 1; done
