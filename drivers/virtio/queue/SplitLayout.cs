@@ -10,9 +10,9 @@ internal static class SplitLayout
     internal const uint UsedElementLength = 8;
 
     // Descriptor flags (2.7.5).
-    internal const ushort DescriptorNext = 1;
-    internal const ushort DescriptorWrite = 2;
-    internal const ushort DescriptorIndirect = 4;
+    internal const uint DescriptorNext = 1;
+    internal const uint DescriptorWrite = 2;
+    internal const uint DescriptorIndirect = 4;
 
     // Available ring flags (2.7.6) and used ring flags (2.7.8).
     internal const ushort NoInterrupt = 1;
