@@ -130,7 +130,8 @@ internal static class RingTargets
     private static void WriteUsed(FuzzInput input, FakeVirtqueueBackend backend, int choice)
     {
         FakeSplitRing ring = backend.Peer.Split;
-        ring.WriteUsedElement(ring.UsedIndex, (choice & 16) != 0 ? input.NextInteresting(0) : (uint)(choice % backend.Queue.Size), input.NextInteresting(PieceLength));
+        uint id = (choice & 16) != 0 ? input.NextInteresting(0) : (uint)(choice % backend.Queue.Size);
+        ring.WriteUsedElement(ring.UsedIndex, id, input.NextInteresting(PieceLength));
         ring.WriteUsedIndex((ushort)(ring.UsedIndex + ((choice & 8) != 0 ? input.Next8() : 1)));
     }
 
