@@ -112,6 +112,14 @@ public static class ConfigSpaceFaults
             scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0x7FF)) { NeedsMsix = true },
         new("L19", "an MSI-X table in a BAR that does not exist", Outcome.Works, scene =>
             scene.Function.Set32(scene.Function.Msix!.Capability + 4, 7)) { NeedsMsix = true },
+        new("L20", "the MSI-X table lies over the common configuration", Outcome.Refused, scene =>
+            scene.Function.Set32(scene.Function.Msix!.Capability + 4, FakeVirtioPciDevice.CommonOffset | FakeVirtioPciDevice.RegisterBar))
+        { NeedsMsix = true },
+        new("L20b", "the end of the MSI-X table lies over the ISR status", Outcome.Refused, scene =>
+        {
+            scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0xFF);
+            scene.Function.Set32(scene.Function.Msix!.Capability + 4, (FakeVirtioPciDevice.IsrOffset - 0xFF8) | FakeVirtioPciDevice.RegisterBar);
+        }) { NeedsMsix = true },
         new("L21", "a shared memory of 64 bits", Outcome.Works, scene => scene.Function.AddVirtioCapability(8, 4, 0, 64, new byte[8])),
         new("L21b", "shared memories that lie nowhere", Outcome.Works, scene =>
         {

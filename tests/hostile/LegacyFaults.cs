@@ -17,7 +17,7 @@ public static class LegacyFaults
     private const int LegacyBar = PciRegisters.Bar0;
 
     // Either not of this interface (other registers, FEATURES_OK), or with another outcome: lengths are not asked.
-    private static readonly string[] NotHere = ["I01b", "I03", "I06", "I07", "I08", "I09", "I11", "U13", "U14"];
+    private static readonly string[] NotHere = ["I01b", "I03", "I06", "I07", "I08", "I09", "I11", "U13", "U14", "U25", "R11"];
 
     private static readonly string[] AlsoHere =
     [

@@ -49,6 +49,20 @@ public static class RingFaults
         new("U21b", "the available event is far behind", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x8000)))
         { Ring = FaultRing.Split },
         new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true))),
+        new("U25", "an entry is in the ring before DRIVER_OK", Outcome.Contained, scene =>
+        {
+            bool done = false;
+            scene.Disk.IsTamperingAllowed = true;
+            scene.Function.OnReadCommon = (_, _, value) =>
+            {
+                if (scene.Queue.IsEnabled && !done)
+                {
+                    done = true;
+                    scene.Queue.PushUsed(0, 1025);
+                }
+                return value;
+            };
+        }),
         new("U27", "nothing is ever done", Outcome.TimesOut, scene => scene.Disk.HoldsBack = true),
         new("U29", "everything is done at once", Outcome.Works, scene => scene.WhileHeld(() => { })),
         new("K01", "a request is used, but its status was not written", Outcome.Fails, scene => scene.Disk.OnStatus = _ => null),
@@ -100,5 +114,12 @@ public static class RingFaults
         new("I12", "the machine has no message left", Outcome.Works, scene => scene.Machine.Messages = 0) { NeedsMsix = true },
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
             () => scene.Machine.Pull(scene.AnyFunction), letGo: false)),
+        new("R11", "the registers vanish after they were mapped, with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
+            () =>
+            {
+                scene.Function.OnReadCommon = (_, _, _) => uint.MaxValue;
+                scene.Function.OnWriteCommon = (_, _, _) => true;
+            },
+            letGo: false)) { MayLeak = true },
     ];
 }

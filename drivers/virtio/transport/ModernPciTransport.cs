@@ -81,6 +81,7 @@ public sealed class ModernPciTransport : VirtioTransport
             : !found.Notify.IsValid && found.BadMultiplier != 0 ? "a notify_off_multiplier that is no even power of two"
             : !found.Notify.IsValid ? "no usable capability for notifications"
             : !found.Isr.IsValid ? "no usable capability for the interrupt status"
+            : found.CollidesWithMsix ? "the MSI-X table lies over the registers"
             : "";
         if (missing.Length != 0)
         {

@@ -12,6 +12,9 @@ internal struct VirtioPciCapabilities
 {
     private const uint MaxDeviceConfiguration = 4096;
     private const uint MaxNotifyLength = 1 << 24;
+    private const ushort MsixControl = 2;
+    private const ushort MsixTablePlace = 4;
+    private const uint MsixEntryLength = 16;
 
     internal IoWindow Common;
     internal IoWindow Notify;
@@ -35,6 +38,9 @@ internal struct VirtioPciCapabilities
     /// <summary>A multiplier that the specification does not allow, for the reason of a failure; 0 when there was none.</summary>
     internal uint BadMultiplier;
 
+    /// <summary>True when the MSI-X table would be written over registers: the device is not to be trusted with either.</summary>
+    internal bool CollidesWithMsix;
+
     private byte _access; // where the PCI configuration access capability is
     private Place _common;
     private Place _notify;
@@ -47,6 +53,7 @@ internal struct VirtioPciCapabilities
         VirtioPciCapabilities found = default;
         found.SharedMemory = new SharedMemoryRegion[0];
         PciCapabilities walk = new(function);
+        byte messages = 0;
         while (walk.MoveNext())
         {
             if (walk.Id == PciRegisters.CapabilityVendor && walk.Fits(VirtioPciRegisters.CapabilityLength))
@@ -54,12 +61,26 @@ internal struct VirtioPciCapabilities
                 found.HasAny = true;
                 found.Consider(function, walk);
             }
+            else if (walk.Id == PciRegisters.CapabilityMsix)
+            {
+                messages = walk.Offset;
+            }
         }
         if (found._access != 0)
         {
             found.ReachTheRest(function);
         }
+        found.CollidesWithMsix = messages != 0 && found.Collides(function, messages);
         return found;
+    }
+
+    /// <summary>True when the MSI-X table, by what its capability says, lies over registers (PCI 3.0, 6.8.2).</summary>
+    private readonly bool Collides(PciFunction function, byte messages)
+    {
+        uint place = function.ReadConfig32((ushort)(messages + MsixTablePlace));
+        uint vectors = (function.ReadConfig16((ushort)(messages + MsixControl)) & (uint)PciRegisters.MsixSizeMask) + 1;
+        byte bar = (byte)(place & 7);
+        return _common.Overlaps(bar, place & ~7u, vectors * MsixEntryLength) || _isr.Overlaps(bar, place & ~7u, vectors * MsixEntryLength);
     }
 
     private void Consider(PciFunction function, in PciCapabilities walk)
@@ -207,5 +228,8 @@ internal struct VirtioPciCapabilities
         internal bool IsPorts { get; }
 
         internal bool IsFound => Length != 0;
+
+        internal bool Overlaps(byte bar, ulong start, ulong length) =>
+            IsFound && bar == Bar && start < (ulong)Offset + Length && Offset < start + length;
     }
 }
