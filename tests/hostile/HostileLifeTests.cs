@@ -51,6 +51,32 @@ public sealed class HostileLifeTests() : DiskScene(new FakeBlockDevice(4096))
         Works();
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void U19_indirect_tables_that_the_device_rewrites_are_not_read_again(bool packed)
+    {
+        Device.OfferedFeatures |= packed ? FakeVirtioDevice.RingPacked : 0;
+        Device.IsTamperingAllowed = true;
+        Device.HoldsBack = true;
+        new Random(4).NextBytes(Device.Disk);
+        TestRequest[] requests = [.. Enumerable.Range(0, 25).Select(i => Submit(BlockOperation.Read, (ulong)i, 1))];
+        Disk.Kick();
+        Machine.Run();
+        FakePiece[] tables = [.. Device.Queues[0].Ring.HeldTables];
+        Assert.NotEmpty(tables);
+        foreach (FakePiece table in tables)
+        {
+            Machine.FakeDma.Raw(table.Address, (int)table.Length).Fill(0xFF);
+        }
+        Device.HoldsBack = false;
+        Device.CompleteAll();
+        Finish(requests);
+        Assert.All(requests, request => Assert.Equal(IoStatus.Ok, request.Status));
+        EndedOnceAndNotWrong(requests);
+        Works();
+    }
+
     [Fact]
     public void U26_what_a_device_writes_after_its_reset_reaches_nobody()
     {
@@ -299,5 +325,28 @@ public sealed class HostileLifeTests() : DiskScene(new FakeBlockDevice(4096))
             }
         }
         return batches;
+    }
+}
+
+/// <summary>A disk of two queues.</summary>
+public sealed class HostileQueuesTests() : DiskScene(new FakeBlockDevice(4096, queueSize: 16, queues: 2))
+{
+    [Fact]
+    public void U30_an_answer_in_one_queue_to_what_is_in_another_breaks_it_and_ends_nothing_twice()
+    {
+        new Random(4).NextBytes(Device.Disk);
+        Device.HoldsBack = true;
+        TestRequest first = Submit(BlockOperation.Read, 3, 1);
+        Disk.Kick();
+        Machine.Run();
+        FakeVirtqueue other = Device.Queues[Device.Queues[0].Held == 1 ? 1 : 0];
+        Assert.Equal(0, other.Held);
+        other.PushUsed(Device.HeldBack[0].Head, 513);
+        Disk.Poll();
+        Assert.Equal((1ul, 0), (Disk.Recoveries, first.Completions));
+        Device.HoldsBack = false;
+        Finish(first);
+        Assert.Equal((IoStatus.Ok, 1), (first.Status, first.Completions));
+        Assert.Equal(Device.Disk[(3 * 512)..(4 * 512)], first.Buffers[0].Span.ToArray());
     }
 }

@@ -129,11 +129,11 @@ public sealed class RandomDeviceTests
     }
 
     /// <summary>
-    /// A block device or console by its ids, whose registers are plain memory: what is written is read back, and the rest is random.
+    /// A block device, console or entropy device by its ids, whose registers are plain memory: what is written is read back, and the rest is random.
     /// </summary>
     private static FakePciFunction MakeRandomFunction(Random random)
     {
-        FakePciFunction function = new(0x1AF4, (ushort)(0x1042 + random.Next(2)));
+        FakePciFunction function = new(0x1AF4, (ushort)(0x1042 + random.Next(3)));
         int bars = random.Next(1, 4);
         for (int i = 0; i < bars; i++)
         {

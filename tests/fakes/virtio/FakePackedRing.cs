@@ -31,6 +31,10 @@ public sealed class FakePackedRing(FakeVirtioDevice device, FakeVirtqueue queue)
     /// <inheritdoc/>
     public override IEnumerable<FakeChain> HeldChains => _taken.Values.Select(taken => taken.Chain);
 
+    /// <inheritdoc/>
+    public override IEnumerable<FakePiece> HeldTables =>
+        _taken.Values.Where(taken => taken.Table is not null).Select(taken => new FakePiece(taken.TableAddress, (uint)taken.Table!.Length));
+
     /// <summary>Where the next used descriptor goes.</summary>
     public ushort UsedOffset => _used.Offset;
 

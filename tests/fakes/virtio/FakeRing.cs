@@ -36,6 +36,9 @@ public abstract class FakeRing(FakeVirtioDevice device, FakeVirtqueue queue)
     /// <summary>The buffers that the device holds.</summary>
     public abstract IEnumerable<FakeChain> HeldChains { get; }
 
+    /// <summary>Where the indirect tables of the buffers are that the device holds.</summary>
+    public abstract IEnumerable<FakePiece> HeldTables { get; }
+
     /// <summary>True when there is something to take.</summary>
     public abstract bool HasAvailable { get; }
 

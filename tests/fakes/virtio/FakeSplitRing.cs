@@ -25,6 +25,10 @@ public sealed class FakeSplitRing(FakeVirtioDevice device, FakeVirtqueue queue) 
     /// <inheritdoc/>
     public override IEnumerable<FakeChain> HeldChains => _taken.Values.Select(taken => taken.Chain);
 
+    /// <inheritdoc/>
+    public override IEnumerable<FakePiece> HeldTables =>
+        _taken.Values.Where(taken => taken.Table is not null).Select(taken => new FakePiece(taken.TableAddress, (uint)taken.Table!.Length));
+
     /// <summary>How many buffers were used so far, modulo 65536.</summary>
     public ushort UsedIndex => _usedIndex;
 
