@@ -28,7 +28,6 @@ public sealed partial class FakeMachine : PciHost, IDisposable
     private const ulong ChipsetEnd = 0x1_0000_0000;
     private const ulong ConfigStart = 0xB000_0000; // ECAM
     private const ulong ConfigEnd = 0xC000_0000;
-    private const ulong MessageAddress = 0xFEE0_0000;
     private const int MaxRounds = 100_000;
 
     private readonly Dictionary<PciAddress, FakePciFunction> _functions = [];
@@ -36,7 +35,6 @@ public sealed partial class FakeMachine : PciHost, IDisposable
     private readonly Dictionary<(ulong, uint), InterruptHandler> _messages = [];
     private readonly Dictionary<PciAddress, List<InterruptHandler>> _pins = [];
     private readonly List<FakeMmioDevice> _platform = [];
-    private uint _nextMessage = 0x4020;
     private ulong _nextLowMemory = 0xE000_0000;
     private ulong _nextHighMemory = 0x80_0000_0000;
     private ulong _nextPorts = 0xC000;
@@ -79,6 +77,12 @@ public sealed partial class FakeMachine : PciHost, IDisposable
 
     /// <summary>How many more messages can be handed out.</summary>
     public int Messages { get; set; } = 64;
+
+    /// <summary>Where messages go to.</summary>
+    public ulong MessageAddress { get; set; } = 0xFEE0_0000;
+
+    /// <summary>The data of the next message that is handed out.</summary>
+    public uint NextMessage { get; set; } = 0x4020;
 
     /// <inheritdoc/>
     public override InterruptKind BestInterruptKind => BestInterrupts;
@@ -222,7 +226,7 @@ public sealed partial class FakeMachine : PciHost, IDisposable
             return false;
         }
         Messages--;
-        message = new MsiMessage(MessageAddress, _nextMessage++);
+        message = new MsiMessage(MessageAddress, NextMessage++);
         _messages.Add((message.Address, message.Data), handler);
         return true;
     }

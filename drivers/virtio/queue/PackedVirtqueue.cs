@@ -89,8 +89,8 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         RingDescriptor* first = _descriptors + at;
         RingDescriptor* target = first;
         uint firstFlags = state | (count > 1 ? PackedLayout.DescriptorNext : 0u) | (readable.Length == 0 ? PackedLayout.DescriptorWrite : 0u);
-        // The first descriptor makes the whole buffer valid (2.8.6): until all is ready it has a state of the round before.
-        uint rest = Hidden(state, head);
+        // The first descriptor makes the whole buffer valid (2.8.6): until all is ready its state bits are equal, and so it is not available.
+        uint rest = head;
         uint lastRest = rest;
         for (int i = 0; i < readable.Length; i++)
         {
@@ -233,7 +233,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         uint flags = state | PackedLayout.DescriptorIndirect;
         target->Address = FillTable(head, readable, writable, (uint)PackedLayout.DescriptorWrite << 16, 0, out uint total);
         target->Length = (uint)(readable.Length + writable.Length) * PackedLayout.DescriptorLength;
-        target->Rest = Hidden(state, head);
+        target->Rest = head; // its state bits are equal: not available yet
         Step(ref at, ref state);
         _next = (ushort)at;
         _nextState = (ushort)state;
@@ -242,11 +242,6 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         Barriers.PublishDescriptor((ushort*)((byte*)target + PackedLayout.FlagsOffset), (ushort)flags);
         return true;
     }
-
-    /// <summary>Id and flags of a first descriptor before it is published: a state that is neither available nor used in this round.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static uint Hidden(uint state, ushort id) =>
-        id | ((state & PackedLayout.DescriptorAvailable) != 0 ? 0 : (uint)PackedLayout.DescriptorState << 16);
 
     /// <summary>Goes on to the next descriptor; behind the last one the wrap counter changes (2.8.1).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
