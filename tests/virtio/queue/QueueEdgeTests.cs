@@ -8,6 +8,7 @@ using VirtioSharp.Tests.Backends.Fake;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Virtio;
+using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Virtio.Queue;
@@ -220,7 +221,6 @@ public sealed class QueueEdgeTests
         }
         Assert.False(run.Queue.TryTakeUsed(out _, out _));
         Assert.True(run.Queue.IsBroken);
-        Log messages = new();
         if (packed)
         {
             peer.Packed.WriteUsedDescriptor(0, heads[0], 0);
@@ -232,7 +232,7 @@ public sealed class QueueEdgeTests
         }
         Assert.False(run.Queue.TryTakeUsed(out _, out _));
         Assert.True(run.Queue.TryEnableInterrupts());
-        Assert.Equal((3, 0), (run.Queue.InFlight, messages.Count));
+        Assert.Equal(3, run.Queue.InFlight);
     }
 
     [Fact]
@@ -258,22 +258,14 @@ public sealed class QueueEdgeTests
     [Fact]
     public void Why_a_queue_broke_is_logged_with_the_number_that_was_wrong()
     {
-        Log messages = new();
-        Drivers.Platform.Log.Sink = messages;
-        try
-        {
-            using QueueRun run = Open(8, packed: false, 0);
-            run.Add(0);
-            run.Queue.Kick();
-            run.Backend.DeviceTakes();
-            ((FakeVirtqueueBackend)run.Backend).Peer.PushUsed(5, 0);
-            Assert.False(run.Queue.TryTakeUsed(out _, out _));
-            Assert.Contains($"Error virtqueue {NotInFlight} 5", messages.Lines);
-        }
-        finally
-        {
-            Drivers.Platform.Log.Sink = null;
-        }
+        using CapturedLog log = new();
+        using QueueRun run = Open(8, packed: false, 0);
+        run.Add(0);
+        run.Queue.Kick();
+        run.Backend.DeviceTakes();
+        ((FakeVirtqueueBackend)run.Backend).Peer.PushUsed(5, 0);
+        Assert.False(run.Queue.TryTakeUsed(out _, out _));
+        Assert.Equal([$"virtqueue: {NotInFlight} 0x5"], log.Entries);
     }
 
     private static QueueRun Open(ushort size, bool packed, ulong features) =>
@@ -293,20 +285,5 @@ public sealed class QueueEdgeTests
             new ScannedPciFunction(machine, function.Address), FakeQueueDevice.Type, out ModernPciTransport? transport);
         Assert.True(result.IsBound, result.Reason);
         return transport!;
-    }
-
-    private sealed class Log : LogSink
-    {
-        public List<string> Lines { get; } = [];
-
-        public int Count => Lines.Count;
-
-        public override void Write(LogLevel level, string source, string message, ulong value)
-        {
-            lock (Lines)
-            {
-                Lines.Add($"{level} {source} {message} {value}");
-            }
-        }
     }
 }
