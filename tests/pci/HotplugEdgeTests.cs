@@ -137,12 +137,12 @@ public sealed class HotplugEdgeTests : IDisposable
     [Fact]
     public void A_card_that_was_given_up_comes_back_when_the_button_is_pressed_and_answers_then()
     {
-        PciHotplugSlot slot = _scene.Watch();
         FakeVirtioPciDevice card = HotplugScene.Disk();
         bool answers = false;
         card.OnConfigRead = (_, _, value) => answers ? value : uint.MaxValue;
         // A port that keeps its card though power and indicator are off, as real ones do.
         Port.Say(Abilities & ~2u | 1 << 19);
+        PciHotplugSlot slot = _scene.Watch();
         Port.Insert(card);
         ulong start = Machine.Clock.Now;
         _scene.RunUntil(() => Port.PowerIndicator == PciExpressRegisters.PowerIndicatorOff && Machine.Clock.Now > start + 500 * Millisecond);
