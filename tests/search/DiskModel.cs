@@ -54,6 +54,7 @@ internal sealed class DiskModel : IDisposable
         ushort[] sizes = [4, 8, 16, 64];
         _device = new FakeBlockDevice(Sectors, sizes[setup >> 3 & 3]) { HoldsBack = true };
         _device.OfferedFeatures |= features;
+        _device.AfterReset = () => _device.IsHeld = false;
         _device.OfferedFeatures &= ~((setup & 32) != 0 ? FakeVirtioDevice.EventIndex : 0);
         _device.OfferedFeatures &= ~((setup & 64) != 0 ? FakeVirtioDevice.IndirectDescriptors : 0);
         _device.Limit((setup & 128) != 0 ? 2u : 0, (setup & 256) != 0 ? 1024u : 0);
@@ -118,10 +119,10 @@ internal sealed class DiskModel : IDisposable
             case 8:
                 _machine.Run();
                 break;
-            case 9 or 10 when _device.HeldBack.Count > 0:
+            case 9 or 10 when _device.HeldBack.Count > 0 && !_device.IsHeld:
                 _device.Complete(_isInOrder ? 0 : a % _device.HeldBack.Count);
                 break;
-            case 11:
+            case 11 when !_device.IsHeld:
                 _device.CompleteAll(backwards: !_isInOrder && a % 2 != 0);
                 break;
             case 12:
@@ -152,6 +153,7 @@ internal sealed class DiskModel : IDisposable
                 break;
             case 1 when queue.IsEnabled && queue.Held > 0:
                 queue.PushUsed(0xFFFF, (uint)b);
+                _device.IsHeld = true; // until it is reset: fake and driver disagree on the ring now
                 _device.IsTamperingAllowed = true;
                 break;
             case 2:
@@ -352,7 +354,7 @@ internal sealed class DiskModel : IDisposable
         for (int round = 0; round < 40 && _completions < _submits; round++)
         {
             _machine.Run();
-            if (_device.IsLive)
+            if (_device.IsLive && !_device.IsHeld)
             {
                 _device.CompleteAll();
             }

@@ -205,8 +205,7 @@ internal sealed class QueueModel : IDisposable
             _notifications += wanted && _addedAt > _toldAt ? 1 : 0;
             _notifications += again ? 1 : 0;
         }
-        // A place in a packed ring says no more than a position modulo twice its size: this one may as well be another.
-        bool isVague = IsPacked && _deviceWish >= 0 && (_addedAt - _toldAt > _size || _deviceWish - _toldAt >= 2 * _size);
+        bool isVague = IsVague(_deviceWish, _toldAt, _addedAt);
         if (!_backend.Queue.IsBroken)
         {
             _toldAt = _addedAt;
@@ -224,6 +223,20 @@ internal sealed class QueueModel : IDisposable
             Assert.InRange(_backend.Notifications, before, before + 2);
             _notifications = _backend.Notifications;
         }
+    }
+
+    /// <summary>
+    /// A place in a packed ring says no more than a position modulo twice its size: one that was waited for long ago, or for long, may as well be
+    /// one of those that were passed now. A notification too many does no harm.
+    /// </summary>
+    private bool IsVague(long wish, long from, long end)
+    {
+        bool isOther = false;
+        for (long at = from; at < end && IsPacked && wish >= 0; at++)
+        {
+            isOther |= at != wish && (at - wish) % (2 * _size) == 0;
+        }
+        return isOther || (IsPacked && wish >= 0 && end - from > _size);
     }
 
     /// <summary>What the device sees: with a split ring what was published, with a packed one everything that was added.</summary>
@@ -314,10 +327,12 @@ internal sealed class QueueModel : IDisposable
         }
         long used = IsPacked ? Math.Max(_signalledAt, _usedAt - _size) : _signalledAt;
         bool wanted = _driverWish == Always ? _usedAt > _signalledAt : _driverWish >= used && _driverWish < _usedAt;
-        _signals += wanted ? 1 : 0;
+        bool isVague = IsVague(_driverWish, used, _usedAt);
         _signalledAt = _usedAt;
         _backend.DeviceSignals();
-        Assert.Equal(wanted, _backend.Queue.TakeInterrupt());
+        bool came = _backend.Queue.TakeInterrupt();
+        Assert.True(came == wanted || (came && isVague), came ? "an interrupt that nobody asked for" : "an interrupt got lost");
+        _signals += came ? 1 : 0;
     }
 
     private void Take()
