@@ -5,7 +5,7 @@ using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 using Xunit;
 
-namespace VirtioSharp.Tests.Architecture;
+namespace VirtioSharp.Tests.Virtio;
 
 /// <summary>Small things that everybody relies on.</summary>
 public sealed class NamesAndDefaultsTests
