@@ -82,15 +82,141 @@ public sealed class HotplugEdgeTests : IDisposable
     }
 
     [Fact]
-    public void The_first_look_comes_with_the_first_poll_and_later_ones_with_interrupts_or_time()
+    public void The_first_look_comes_with_the_first_poll_though_no_interrupt_came()
+    {
+        using HotplugScene scene = new(hasMsi: false);
+        scene.Port.PutIn(HotplugScene.Disk());
+        scene.Scan();
+        PciHotplugSlot slot = scene.Watch();
+        scene.Machine.MayMiss = true;
+        scene.Port.Yank();
+        scene.Devices.Poll();
+        Assert.Equal(1, slot.Departures);
+    }
+
+    [Fact]
+    public void A_message_that_the_port_can_not_send_leaves_a_slot_that_is_looked_at()
+    {
+        Machine.NextMessage = 0x1_0000;
+        PciHotplugSlot slot = _scene.Watch();
+        Assert.Equal(InterruptKind.None, slot.InterruptKind);
+        Assert.Equal(0, Port.Control & PciExpressRegisters.HotplugInterruptEnable);
+        Port.Insert(HotplugScene.Disk());
+        _scene.RunUntil(() => slot.Arrivals == 1);
+    }
+
+    [Fact]
+    public void Where_the_port_does_not_say_that_a_card_is_there_one_that_answers_is()
     {
         Port.PutIn(HotplugScene.Disk());
         _scene.Scan();
+        int status = 0;
+        Port.OnConfigRead = (offset, width, value) =>
+        {
+            bool isStatus = width == 2 && offset == SlotStatusOf(Port);
+            status += isStatus ? 1 : 0;
+            return isStatus ? value & ~(uint)PciExpressRegisters.CardPresent : value;
+        };
         PciHotplugSlot slot = _scene.Watch();
+        _scene.Pass(1000 * Millisecond);
+        Assert.True(status > 5);
+        Assert.Equal((0, 0), (slot.Arrivals, slot.Departures));
+        _scene.Read(_scene.TheDisk);
+    }
+
+    [Fact]
+    public void Without_any_event_nobody_looks_at_a_card_and_a_change_of_the_link_alone_changes_nothing()
+    {
+        PciHotplugSlot slot = _scene.Watch();
+        FakeVirtioPciDevice card = Port.Insert(HotplugScene.Disk());
+        _scene.RunUntil(() => slot.Arrivals == 1);
         Machine.MayMiss = true;
-        Port.Yank();
-        _scene.Devices.Poll();
-        Assert.Equal(1, slot.Departures);
+        card.Set16(PciRegisters.SubsystemId, 0x77);
+        ushort device = card.Get16(PciRegisters.DeviceId);
+        card.Set16(PciRegisters.DeviceId, 0x1041);
+        _scene.Pass(500 * Millisecond);
+        Assert.Equal((1, 0), (slot.Arrivals, slot.Departures));
+        card.Set16(PciRegisters.DeviceId, device);
+        Port.ChangeLink();
+        _scene.Pass(500 * Millisecond);
+        Assert.Equal((1, 0), (slot.Arrivals, slot.Departures)); // the same card as before
+        _scene.Read(_scene.TheDisk);
+    }
+
+    [Fact]
+    public void A_card_that_was_let_go_and_stays_in_its_slot_is_left_alone_until_the_button_is_pressed()
+    {
+        Port.Say(Abilities & ~2u | 1 << 19);
+        PciHotplugSlot slot = _scene.Watch();
+        Port.Insert(HotplugScene.Disk());
+        _scene.RunUntil(() => slot.Arrivals == 1);
+        Port.Press();
+        _scene.RunUntil(() => slot.Departures == 1);
+        _scene.Pass(2000 * Millisecond);
+        Assert.Equal((1, PciExpressRegisters.PowerIndicatorOff), (slot.Arrivals, Port.PowerIndicator));
+        Port.Press();
+        _scene.Turn();
+        Assert.Equal(PciExpressRegisters.PowerIndicatorBlink, Port.PowerIndicator);
+        _scene.RunUntil(() => slot.Arrivals == 2);
+        _scene.Read(_scene.TheDisk);
+    }
+
+    [Fact]
+    public void A_press_while_a_card_settles_lets_it_go_though_it_answers_at_that_moment()
+    {
+        Port.Say(Abilities & ~2u | 1 << 19);
+        PciHotplugSlot slot = _scene.Watch();
+        FakeVirtioPciDevice card = HotplugScene.Disk();
+        bool answers = false;
+        card.OnConfigRead = (_, _, value) => answers ? value : uint.MaxValue;
+        Port.Insert(card);
+        _scene.Pass(300 * Millisecond);
+        answers = true;
+        Port.Press();
+        _scene.Turn();
+        Assert.Equal((0, PciExpressRegisters.PowerIndicatorOff), (slot.Arrivals, Port.PowerIndicator));
+        _scene.Pass(2000 * Millisecond);
+        Assert.Equal(0, slot.Arrivals);
+    }
+
+    [Fact]
+    public void Another_card_while_one_settles_has_its_time_from_the_beginning_and_early_looks_do_not_count()
+    {
+        PciHotplugSlot slot = _scene.Watch();
+        FakeVirtioPciDevice card = HotplugScene.Disk();
+        ulong first = 0;
+        card.OnConfigRead = (_, _, value) =>
+        {
+            first = first == 0 ? Machine.Clock.Now : first;
+            return value;
+        };
+        Port.Insert(card);
+        _scene.Turn();
+        Machine.FakeClock.Advance(90 * Millisecond);
+        ulong changed = Machine.Clock.Now;
+        Port.Flicker();
+        _scene.Turn();
+        Machine.FakeClock.Advance(50 * Millisecond);
+        slot.OnDeadline(Machine.Clock.Now);
+        Assert.Equal(0ul, first);
+        Assert.InRange(slot.NextDeadline, changed + 100 * Millisecond, changed + 101 * Millisecond);
+        _scene.RunUntil(() => slot.Arrivals == 1);
+        Assert.InRange(first, changed + 100 * Millisecond, changed + 101 * Millisecond);
+    }
+
+    [Fact]
+    public void A_card_that_answers_at_the_very_last_look_is_taken()
+    {
+        PciHotplugSlot slot = _scene.Watch();
+        FakeVirtioPciDevice card = HotplugScene.Disk();
+        Port.Insert(card);
+        _scene.Turn();
+        ulong ready = Machine.Clock.Now + 1000 * Millisecond - 100;
+        card.OnConfigRead = (_, _, value) => Machine.Clock.Now < ready ? uint.MaxValue : value;
+        _scene.RunUntil(() => slot.Arrivals == 1);
+        _scene.Pass(1000 * Millisecond);
+        Assert.Equal((0, PciExpressRegisters.PowerIndicatorOn), (slot.Departures, Port.PowerIndicator));
+        Assert.True(Port.HasPower);
     }
 
     [Fact]
@@ -206,6 +332,16 @@ public sealed class HotplugEdgeTests : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _scene.Dispose();
+
+    private static int SlotStatusOf(FakePciFunction port)
+    {
+        int at = port.Get8(PciRegisters.CapabilitiesPointer);
+        while (port.Get8(at) != PciExpressRegisters.Capability)
+        {
+            at = port.Get8(at + 1);
+        }
+        return at + PciExpressRegisters.SlotStatus;
+    }
 
     private sealed class Listener : PciHotplugListener
     {

@@ -108,6 +108,9 @@ public sealed class FakeRootPort : FakePciBridge
     /// <summary>Presence changes and is as before.</summary>
     public void Flicker() => Raise(PciExpressRegisters.PresenceChanged);
 
+    /// <summary>The link changed, which nobody is told of.</summary>
+    public void ChangeLink() => Raise(PciExpressRegisters.LinkChanged);
+
     /// <summary>The card is pulled without asking.</summary>
     public void Yank() => TakeOut();
 
@@ -138,6 +141,7 @@ public sealed class FakeRootPort : FakePciBridge
         Machine.Violations.Require(width == 2 && offset % 2 == 0, "slot control and status were written together: events can get lost");
         if (offset == status)
         {
+            Machine.Violations.Require((value & ~(uint)Events) == 0, $"slot status was written with 0x{value:X}, which has bits that can only be read");
             SlotStatus &= (ushort)~(value & Events);
             Notify();
             return true;
