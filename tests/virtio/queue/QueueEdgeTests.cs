@@ -256,6 +256,30 @@ public sealed class QueueEdgeTests
     }
 
     [Fact]
+    public void With_IN_ORDER_a_batch_is_not_longer_than_the_used_index_says_also_after_buffers_went_round()
+    {
+        using QueueRun run = Open(8, packed: false, VirtioFeature.InOrder);
+        FakeVirtqueueBackend backend = (FakeVirtqueueBackend)run.Backend;
+        for (int round = 0; round < 5; round++)
+        {
+            run.Add(0);
+            run.Queue.Kick();
+            run.Backend.DeviceUses(run.Backend.DeviceTakes()[0], 0);
+            Assert.True(run.Queue.TryTakeUsed(out _, out _));
+        }
+        for (ushort i = 0; i < 4; i++)
+        {
+            run.Add(i);
+        }
+        run.Queue.Kick();
+        List<FakeChain> taken = run.Backend.DeviceTakes();
+        backend.Peer.Split.WriteUsedElement(5, taken[2].Head, 0);
+        backend.Peer.Split.WriteUsedIndex(7);
+        Assert.False(run.Queue.TryTakeUsed(out _, out _));
+        Assert.Equal("a used id is of a buffer that the used index has not passed", run.Queue.BrokenReason);
+    }
+
+    [Fact]
     public void Why_a_queue_broke_is_logged_with_the_number_that_was_wrong()
     {
         using CapturedLog log = new();
