@@ -73,6 +73,14 @@ internal static class Kernel
 
         random.FeedFrom(devices, machine.Clock);
 
+        for (int i = 0; i < devices.Count; i++)
+        {
+            if (devices[i] is ConsoleDevice console)
+            {
+                Panic.TellAlso(console);
+            }
+        }
+
         // 5. The application.
         RunLoop loop = new(machine.Clock, devices);
         SystemInformation system = new(machine, scan, loop, random);
@@ -159,16 +167,10 @@ internal static class Kernel
             return;
         }
         serial.Write("Type help for the commands.\n");
-        ConsolePort? port = system.FindConsole();
-        ValueTask second = default;
-        if (port is not null)
-        {
-            PortInput portInput = new(port);
-            system.Loop.Add(portInput);
-            second = new Shell(commands, new Seat(portInput, new PortTerminal(port))).RunAsync();
-        }
+        ConsoleShells shells = new(commands, system.Loop);
+        shells.Watch(system.Loop.Devices);
         await shell.RunAsync();
-        await second;
+        await shells.WhenEnded();
         s_exitCode = ExitCode.Success;
     }
 }

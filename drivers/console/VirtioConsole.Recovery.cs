@@ -1,4 +1,4 @@
-// A virtio console whose device failed or changed: reset and begun anew, given up, resized (virtio 2.1.2, 5.3.4).
+// A virtio console whose device failed: reset and begun anew, or given up (virtio 2.1.2).
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Console;
@@ -6,9 +6,6 @@ namespace VirtioSharp.Drivers.Console;
 public sealed partial class VirtioConsole
 {
     private int _recoveriesInVain;
-    private ulong _bytesInDoubt;
-    private ushort _columns;
-    private ushort _rows;
 
     /// <summary>
     /// How often the device is reset and begun anew without a byte in between, before it is given up; 0 for never.
@@ -18,12 +15,9 @@ public sealed partial class VirtioConsole
     /// <summary>How often the device was reset and begun anew.</summary>
     public ulong Recoveries { get; private set; }
 
-    /// <inheritdoc/>
-    public override ulong BytesInDoubt => _bytesInDoubt;
-
     /// <summary>
     /// Resets the device and begins anew. What was received can still be read, what the device did not have yet is still sent; what was on
-    /// its way is not repeated, since the other side may have seen it.
+    /// its way is not repeated, since the other side may have seen it. With several ports the device announces them again.
     /// </summary>
     private void Recover()
     {
@@ -32,10 +26,10 @@ public sealed partial class VirtioConsole
             GiveUp();
             return;
         }
-        Log.Write(LogLevel.Warning, "virtio-console", "the device is reset and begun anew; buffers on their way", (ulong)_sendingCount);
+        Log.Write(LogLevel.Warning, "virtio-console", "the device is reset and begun anew; ports", (ulong)_portCount);
         _recoveriesInVain++;
         Recoveries++;
-        bool wasSending = _sendingCount != 0;
+        NoteInterrupted();
         TakeBack();
         ProbeResult result = _virtio.Restart();
         if (!result.IsBound)
@@ -45,28 +39,37 @@ public sealed partial class VirtioConsole
             return;
         }
         _virtio.Start();
-        BeginReceiving();
-        if (_fillLength != 0)
+        Begin();
+        for (int i = 0; i < _portCount; i++)
         {
-            TrySend();
-            _transmit.Kick();
+            _ports[i].UpdateSending();
         }
-        if (wasSending)
+    }
+
+    /// <summary>What a reset means for the ports: there is room where something was on its way, and announced ports have to be announced again.</summary>
+    private void NoteInterrupted()
+    {
+        for (int i = 0; i < _portCount; i++)
         {
-            Listener?.OnWritable();
+            VirtioConsolePort port = _ports[i];
+            port.WasWritten |= port.Channel.SendingCount != 0;
+            if (_control is not null)
+            {
+                port.IsConfirmed = false;
+                port.WasClosed |= port.HostOpen;
+                port.HostOpen = false;
+                port.Channel.CanSend = false;
+                port.WasChanged = true;
+            }
         }
     }
 
     private void TakeBack()
     {
-        while (_receive.TryDetach(out _))
+        _control?.TakeBack();
+        for (int i = 0; i < _channels.Length; i++)
         {
-        }
-        while (_transmit.TryDetach(out ushort buffer))
-        {
-            _sending[buffer] = false;
-            _sendingCount--;
-            _bytesInDoubt += _sendingLength[buffer];
+            _channels[i].TakeBack();
         }
     }
 
@@ -84,36 +87,15 @@ public sealed partial class VirtioConsole
         if (reset)
         {
             _virtio.FreeQueues();
-            _virtio.Transport.Dma.Free(_memory);
-        }
-        Listener?.OnReadable();
-        Listener?.OnWritable();
-    }
-
-    /// <summary>Reads columns and rows, which belong together (5.3.4); true when they changed.</summary>
-    private bool ReadSize()
-    {
-        if (!_virtio.Has(VirtioConsoleFormat.Size))
-        {
-            return false;
-        }
-        ushort columns = _virtio.ReadConfig16(VirtioConsoleFormat.ColumnsOffset);
-        ushort rows = _virtio.ReadConfig16(VirtioConsoleFormat.RowsOffset);
-        bool changed = columns != _columns || rows != _rows;
-        _columns = columns;
-        _rows = rows;
-        return changed;
-    }
-
-    private bool IsFilled(ushort buffer)
-    {
-        for (int i = 0; i < _filledCount; i++)
-        {
-            if (_filled[i] == buffer)
+            _control?.Free();
+            for (int i = 0; i < _channels.Length; i++)
             {
-                return true;
+                _channels[i].Free();
             }
         }
-        return false;
+        for (int i = 0; i < _portCount; i++)
+        {
+            _ports[i].WasChanged = true;
+        }
     }
 }

@@ -1,74 +1,44 @@
-// A virtio console in service: one port, both directions (virtio 5.3.6).
+// A virtio console in service: its life, and when it is looked at (virtio 5.3.5).
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
-using VirtioSharp.Drivers.Virtio.Queue;
 
 namespace VirtioSharp.Drivers.Console;
 
-/// <summary>
-/// Bytes are received into buffers that go back to the device only after somebody read them, and sent from buffers that are filled
-/// while the one before is on its way: many small writes become few large ones, and nothing is dropped in either direction.
-/// </summary>
-public sealed partial class VirtioConsole : ConsolePort
+/// <summary>A device with one port, or with several that the device announces.</summary>
+public sealed partial class VirtioConsole : ConsoleDevice
 {
-    private const int MaxBuffers = 8;
-    private const uint BufferLength = 4096;
     private const ulong LookAgainInterval = 10_000_000;
     private const ulong IdleInterval = 200_000_000;
 
     private readonly VirtioDevice _virtio;
-    private readonly Virtqueue _receive;
-    private readonly Virtqueue _transmit;
-    private readonly DmaBuffer _memory;
-    private readonly int _receiveCount;
-    private readonly int _transmitCount;
-    private readonly DmaBuffer[] _one = new DmaBuffer[1];
-
-    // Receiving: buffers that the device filled, in the order it did, and how far the first was read.
-    private readonly ushort[] _filled = new ushort[MaxBuffers];
-    private readonly uint[] _filledLength = new uint[MaxBuffers];
-    private int _filledCount;
-    private uint _readOffset;
-
-    // Sending: the buffers are used in turn; the one that is being filled is sent when nothing is on its way, or when it is full.
-    private readonly bool[] _sending = new bool[MaxBuffers];
-    private readonly uint[] _sendingLength = new uint[MaxBuffers];
-    private int _filling;
-    private uint _fillLength;
-    private int _sendingCount;
-
+    private readonly VirtioConsoleControl? _control;
+    private readonly VirtioConsoleChannel[] _channels;
+    private readonly VirtioConsolePort?[] _known;
+    private readonly VirtioConsolePort[] _ports;
+    private int _portCount;
     private ulong _lookAt = ulong.MaxValue;
-    private ulong _sent;
-    private ulong _sentAtLook;
     private bool _failed;
 
-    private VirtioConsole(VirtioDevice virtio, Virtqueue receive, Virtqueue transmit, in DmaBuffer memory)
+    internal VirtioConsole(VirtioDevice virtio, VirtioConsoleChannel[] channels, VirtioConsoleControl? control)
     {
         _virtio = virtio;
-        _receive = receive;
-        _transmit = transmit;
-        _memory = memory;
-        _receiveCount = Math.Min((int)receive.Size, MaxBuffers);
-        _transmitCount = Math.Min((int)transmit.Size, MaxBuffers);
+        _channels = channels;
+        _control = control;
+        _known = new VirtioConsolePort?[channels.Length];
+        _ports = new VirtioConsolePort[channels.Length];
     }
 
     /// <summary>The virtio device under it, for those who list what was agreed on.</summary>
     public VirtioDevice Virtio => _virtio;
 
-    /// <inheritdoc/>
-    public override object? Hardware => _virtio;
+    /// <summary>True when the device is out of service.</summary>
+    public bool IsFailed => _failed;
 
     /// <inheritdoc/>
-    public override ushort Columns => _columns;
+    public override int PortCount => _portCount;
 
-    /// <inheritdoc/>
-    public override ushort Rows => _rows;
-
-    /// <inheritdoc/>
-    public override bool IsFailed => _failed;
-
-    /// <inheritdoc/>
-    public override bool HasUnsent => !_failed && (_fillLength != 0 || _sendingCount != 0);
+    /// <summary>The most ports that there can be.</summary>
+    public int MaxPorts => _channels.Length;
 
     /// <inheritdoc/>
     public override ulong NextDeadline => _lookAt;
@@ -77,83 +47,26 @@ public sealed partial class VirtioConsole : ConsolePort
     public override bool IsPolled => _virtio.IsPolled;
 
     /// <inheritdoc/>
-    public override bool WantsPolling => _virtio.IsPolled && _sendingCount != 0 && !_failed;
+    public override bool WantsPolling => _virtio.IsPolled && !_failed && IsSending();
 
     /// <summary>How often a doorbell or an interrupt had to be made good for.</summary>
     public ulong LostDoorbells { get; private set; }
 
-    internal static bool TryCreate(VirtioDevice virtio, Virtqueue receive, Virtqueue transmit, out VirtioConsole? console)
-    {
-        console = null;
-        if (!virtio.Transport.Dma.TryAllocate(2 * MaxBuffers * BufferLength, BufferLength, out DmaBuffer memory))
-        {
-            return false;
-        }
-        console = new VirtioConsole(virtio, receive, transmit, memory);
-        return true;
-    }
+    /// <summary>How long an idle console is left alone: input without an interrupt is looked for more often.</summary>
+    private ulong Idle => _virtio.IsPolled ? LookAgainInterval : IdleInterval;
 
-    /// <summary>Lends the receive buffers that hold nothing to read; called once the device was started.</summary>
-    internal void BeginReceiving()
+    /// <inheritdoc/>
+    public override ConsolePort Port(int index)
     {
-        for (int i = 0; i < _receiveCount; i++)
-        {
-            if (!IsFilled((ushort)i))
-            {
-                Lend((ushort)i);
-            }
-        }
-        _receive.Kick();
-        _lookAt = _virtio.Transport.Clock.Now + Idle;
-        ReadSize();
+        Contract.Require((uint)index < (uint)_portCount, "no port has this index");
+        return _ports[index];
     }
 
     /// <inheritdoc/>
-    public override uint Write(ReadOnlySpan<byte> bytes)
-    {
-        uint taken = 0;
-        while (!_failed && taken < bytes.Length && !_sending[_filling])
-        {
-            uint room = BufferLength - _fillLength;
-            uint count = Math.Min(room, (uint)bytes.Length - taken);
-            bytes.Slice((int)taken, (int)count).CopyTo(TransmitBuffer(_filling).Span.Slice((int)_fillLength));
-            _fillLength += count;
-            taken += count;
-            if ((_fillLength == BufferLength || _sendingCount == 0) && !TrySend())
-            {
-                break;
-            }
-        }
-        _transmit.Kick();
-        return taken;
-    }
-
-    /// <inheritdoc/>
-    public override uint Read(Span<byte> into)
-    {
-        uint read = 0;
-        while (!_failed && read < into.Length && _filledCount > 0)
-        {
-            uint count = Math.Min(_filledLength[0] - _readOffset, (uint)into.Length - read);
-            ReceiveBuffer(_filled[0]).Span.Slice((int)_readOffset, (int)count).CopyTo(into.Slice((int)read));
-            read += count;
-            _readOffset += count;
-            if (_readOffset == _filledLength[0])
-            {
-                ushort buffer = _filled[0];
-                _filledCount--;
-                for (int i = 0; i < _filledCount; i++)
-                {
-                    _filled[i] = _filled[i + 1];
-                    _filledLength[i] = _filledLength[i + 1];
-                }
-                _readOffset = 0;
-                Lend(buffer);
-            }
-        }
-        _receive.Kick();
-        return read;
-    }
+    public override bool TryWriteEmergency(byte value) =>
+        // Offered is enough: it works without any agreement (5.3.4, 5.3.5).
+        (_virtio.OfferedFeatures & VirtioConsoleFormat.EmergencyWrite) != 0 && _virtio.Transport.IsPresent &&
+        _virtio.TryWriteConfig32(VirtioConsoleFormat.EmergencyOffset, value);
 
     /// <inheritdoc/>
     public override void Poll()
@@ -162,150 +75,132 @@ public sealed partial class VirtioConsole : ConsolePort
         {
             return;
         }
-        bool received = PollReceive();
-        bool sent = PollTransmit();
-        if (_receive.IsBroken || _transmit.IsBroken)
+        PollControl();
+        bool moved = false;
+        bool broken = _control is not null && _control.IsBroken;
+        for (int i = 0; i < _channels.Length; i++)
         {
-            Recover();
-            return;
-        }
-        if (received || sent)
-        {
-            _recoveriesInVain = 0;
+            VirtioConsoleChannel channel = _channels[i];
+            if (channel.IsLive)
+            {
+                moved |= PollChannel(channel, _known[i]!);
+                broken |= channel.IsBroken;
+            }
         }
         bool changed = _virtio.TakeConfigChange();
-        if (changed && _virtio.NeedsReset())
+        if (broken || (changed && _virtio.NeedsReset()))
         {
             Recover();
-            return;
         }
-        if (changed && ReadSize())
+        else
         {
-            Listener?.OnResized();
+            _recoveriesInVain = moved ? 0 : _recoveriesInVain;
+            if (changed)
+            {
+                ReadSize();
+            }
         }
-        if (received)
-        {
-            Listener?.OnReadable();
-        }
-        if (sent)
-        {
-            Listener?.OnWritable();
-        }
+        Tell();
     }
 
     /// <inheritdoc/>
     public override void OnDeadline(ulong now)
     {
         _lookAt = ulong.MaxValue;
-        if (_failed)
-        {
-            return;
-        }
         Poll();
         if (!_failed && _virtio.NeedsReset())
         {
             Recover();
+            Tell();
         }
-        else if (!_failed && _virtio.IsPolled && ReadSize())
+        else if (!_failed && _virtio.IsPolled)
         {
-            Listener?.OnResized();
+            ReadSize();
+            Tell();
         }
         if (_failed)
         {
             return;
         }
-        if (_sendingCount == 0)
+        if (!IsSending())
         {
             // Should the interrupt of something received get lost, none would follow with EVENT_IDX: it was looked for above.
             _lookAt = now + Idle;
             return;
         }
-        if (_sent == _sentAtLook)
+        for (int i = 0; i < _channels.Length; i++)
         {
-            // A slow host, or a doorbell that was lost: one more does no harm.
-            _transmit.KickAgain();
-            LostDoorbells++;
+            LostDoorbells += _channels[i].LookAgain() ? 1u : 0;
         }
-        _sentAtLook = _sent;
+        if (_control is not null && _control.HasUnsent)
+        {
+            _control.KickAgain();
+        }
         _lookAt = now + LookAgainInterval;
     }
 
     /// <inheritdoc/>
-    public override void Remove() => GiveUp();
-
-    /// <summary>How long an idle console is left alone: input without an interrupt is looked for more often.</summary>
-    private ulong Idle => _virtio.IsPolled ? LookAgainInterval : IdleInterval;
-
-    private DmaBuffer ReceiveBuffer(int index) => _memory.Slice((uint)index * BufferLength, BufferLength);
-
-    private DmaBuffer TransmitBuffer(int index) => _memory.Slice((uint)(MaxBuffers + index) * BufferLength, BufferLength);
-
-    private void Lend(ushort buffer)
+    public override void Remove()
     {
-        _one[0] = ReceiveBuffer(buffer);
-        _receive.TryAdd(default, _one, buffer);
+        GiveUp();
+        Tell();
     }
 
-    private bool TrySend()
+    /// <summary>Something is on its way: it is looked at soon.</summary>
+    internal void LookSoon() => _lookAt = Math.Min(_lookAt, _virtio.Transport.Clock.Now + LookAgainInterval);
+
+    /// <summary>Called once the device was started: what it sends can come.</summary>
+    internal void Begin()
     {
-        _one[0] = TransmitBuffer(_filling).Slice(0, _fillLength);
-        if (!_transmit.TryAdd(_one, default, (ushort)_filling))
+        for (int i = 0; i < _channels.Length; i++)
         {
+            if (_channels[i].IsLive)
+            {
+                _channels[i].BeginReceiving();
+            }
+        }
+        if (_control is not null)
+        {
+            _control.BeginReceiving();
+            // Told first of all: without it no port is announced (5.3.5).
+            _control.TrySend(0, VirtioConsoleFormat.DeviceReady, 1);
+            _control.Kick();
+        }
+        _lookAt = _virtio.Transport.Clock.Now + (IsSending() ? LookAgainInterval : Idle);
+        ReadSize();
+    }
+
+    private bool IsSending()
+    {
+        bool sending = _control is not null && _control.HasUnsent;
+        for (int i = 0; i < _channels.Length; i++)
+        {
+            sending |= _channels[i].SendingCount != 0;
+        }
+        return sending;
+    }
+
+    private static bool PollChannel(VirtioConsoleChannel channel, VirtioConsolePort port)
+    {
+        bool received = channel.PollReceive();
+        bool sent = channel.PollTransmit();
+        if (!port.IsPresent)
+        {
+            channel.Discard();
             return false;
         }
-        _sending[_filling] = true;
-        _sendingLength[_filling] = _fillLength;
-        _sendingCount++;
-        _filling = (_filling + 1) % _transmitCount;
-        _fillLength = 0;
-        if (_sendingCount == 1)
-        {
-            _lookAt = Math.Min(_lookAt, _virtio.Transport.Clock.Now + LookAgainInterval);
-        }
-        return true;
+        port.WasRead |= received;
+        port.WasWritten |= sent;
+        return received || sent;
     }
 
-    private bool PollReceive()
+    /// <summary>Reads columns and rows of the first port (5.3.4).</summary>
+    private void ReadSize()
     {
-        bool any = false;
-        do
+        if (_virtio.Has(VirtioConsoleFormat.Size) && _known[0] is VirtioConsolePort first)
         {
-            while (_receive.TryTakeUsed(out ushort buffer, out uint written))
-            {
-                if (written == 0)
-                {
-                    Lend(buffer);
-                    continue;
-                }
-                any = true;
-                _filled[_filledCount] = buffer;
-                _filledLength[_filledCount++] = written;
-            }
+            first.WasResized |= first.TrySetSize(
+                _virtio.ReadConfig16(VirtioConsoleFormat.ColumnsOffset), _virtio.ReadConfig16(VirtioConsoleFormat.RowsOffset));
         }
-        while (!_receive.TryEnableInterrupts());
-        _receive.Kick();
-        return any;
-    }
-
-    private bool PollTransmit()
-    {
-        bool any = false;
-        do
-        {
-            while (_transmit.TryTakeUsed(out ushort buffer, out _))
-            {
-                any = true;
-                _sending[buffer] = false;
-                _sendingCount--;
-                _sent++;
-            }
-        }
-        while (!_transmit.TryEnableInterrupts());
-        if (any && _fillLength != 0 && _sendingCount == 0)
-        {
-            TrySend();
-            _transmit.Kick();
-        }
-        return any;
     }
 }

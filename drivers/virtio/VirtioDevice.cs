@@ -257,6 +257,17 @@ public sealed partial class VirtioDevice
         return true;
     }
 
+    /// <summary>Writes 32 bits of device configuration; false where the device's configuration is too short.</summary>
+    public bool TryWriteConfig32(ushort offset, uint value)
+    {
+        if (offset + 4u > Transport.ConfigLength)
+        {
+            return false;
+        }
+        Transport.WriteConfig32(offset, value);
+        return true;
+    }
+
     private ulong ReadConfig64Once(ushort offset) =>
         Transport.ReadConfig32(offset) | (ulong)Transport.ReadConfig32((ushort)(offset + 4)) << 32;
 

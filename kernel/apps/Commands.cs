@@ -14,6 +14,7 @@ public sealed class Commands
 
     private readonly SystemInformation _system;
     private readonly DiskCommands _disks;
+    private readonly PortCommands _ports;
     private readonly BootOptions _options;
 
     /// <summary>Makes the commands for a system.</summary>
@@ -22,6 +23,7 @@ public sealed class Commands
         _system = system;
         _options = options;
         _disks = new DiskCommands(system);
+        _ports = new PortCommands(system.Loop);
     }
 
     /// <summary>Runs a command: its name and its arguments.</summary>
@@ -42,6 +44,10 @@ public sealed class Commands
                 return await _disks.RunAsync(words, output);
             case "console":
                 return await WriteToConsoleAsync(words, output);
+            case "ports":
+                return await _ports.ListAsync(output);
+            case "port":
+                return await _ports.RunAsync(words, output);
             case "random":
                 return await RandomCommand.RunAsync(_system.Random, _system.Loop, words.Length > 1 ? words[1] : "", output);
             case "mem":
@@ -98,6 +104,10 @@ public sealed class Commands
         "disk [n] zones                 the zones of a zoned disk\n" +
         "disk [n] zone open|close|finish|reset SECTOR\n" +
         "console [TEXT]                 the virtio console, or writes TEXT to it\n" +
+        "ports                         the console ports\n" +
+        "port NAME open|close|wait      opens or closes a port, waits for its host\n" +
+        "port NAME send TEXT|echo       sends a text, or what comes back until the host closes\n" +
+        "port NAME make|hash BYTES      sends or receives bytes and shows their hash\n" +
         "random [N]                     random bytes; random info: how good they are\n" +
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
@@ -118,7 +128,7 @@ public sealed class Commands
 
     private async ValueTask<bool> WriteToConsoleAsync(string[] words, Terminal output)
     {
-        ConsolePort? port = _system.FindConsole();
+        ConsolePort? port = await ConsolePorts.FindConsoleAsync(_system.Loop);
         if (port is null)
         {
             output.Write("no virtio console; add one: -device virtio-serial-pci -device virtconsole,chardev=...\n");
@@ -126,7 +136,7 @@ public sealed class Commands
         }
         if (words.Length == 1)
         {
-            output.Write(port.Name).Write(": ").Write(port.Columns).Write(" columns, ").Write(port.Rows).Write(" rows (0: not said)\n");
+            output.Write(port.Label).Write(": ").Write(port.Columns).Write(" columns, ").Write(port.Rows).Write(" rows (0: not said)\n");
             return true;
         }
         for (int i = 1; i < words.Length; i++)

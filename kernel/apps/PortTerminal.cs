@@ -1,5 +1,4 @@
 // A virtio console as a place to write text to and to read from.
-using System.Runtime.CompilerServices;
 using System.Threading.Tasks;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Kernel.Machine;
@@ -13,16 +12,16 @@ namespace VirtioSharp.Kernel.Apps;
 /// </summary>
 internal sealed class PortTerminal : Terminal
 {
+    private readonly AsyncPort _async;
     private readonly ConsolePort _port;
     private readonly byte[] _waiting = new byte[65536];
-    private readonly Ear _ear = new();
     private uint _head;
     private uint _tail;
 
     internal PortTerminal(ConsolePort port)
     {
+        _async = new AsyncPort(port);
         _port = port;
-        port.Listener = _ear;
     }
 
     /// <summary>Bytes that were dropped because a command wrote too much between two flushes.</summary>
@@ -46,7 +45,7 @@ internal sealed class PortTerminal : Terminal
     {
         while (!TryPush())
         {
-            await _ear;
+            await _async.WhenWritable();
         }
     }
 
@@ -66,42 +65,6 @@ internal sealed class PortTerminal : Terminal
         }
         _tail = _head;
         return true;
-    }
-
-    /// <summary>Wakes the one who waits for room.</summary>
-    private sealed class Ear : ConsoleListener
-    {
-        internal Action? Continuation;
-
-        public override void OnReadable()
-        {
-        }
-
-        public override void OnWritable()
-        {
-            Action? continuation = Continuation;
-            Continuation = null;
-            continuation?.Invoke();
-        }
-
-        public RoomAwaiter GetAwaiter() => new(this);
-    }
-
-    private readonly struct RoomAwaiter : ICriticalNotifyCompletion
-    {
-        private readonly Ear _ear;
-
-        internal RoomAwaiter(Ear ear) => _ear = ear;
-
-        public bool IsCompleted => false;
-
-        public void GetResult()
-        {
-        }
-
-        public void OnCompleted(Action continuation) => _ear.Continuation = continuation;
-
-        public void UnsafeOnCompleted(Action continuation) => _ear.Continuation = continuation;
     }
 }
 

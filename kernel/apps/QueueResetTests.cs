@@ -46,14 +46,14 @@ internal static class QueueResetTests
     /// <summary>The console's transmit queue between lines, while its receive queue stays in service.</summary>
     internal static async ValueTask<string> ConsoleAsync(ConsolePort port, RunLoop loop)
     {
-        VirtioDevice? virtio = port is VirtioConsole console ? console.Virtio : null;
+        VirtioDevice? virtio = ConsolePorts.DeviceOf(loop, port) is VirtioConsole console ? console.Virtio : null;
         if (virtio is null || !virtio.Has(VirtioFeature.RingReset))
         {
             return "-the console has no RING_RESET";
         }
         for (int i = 0; i < Rounds; i++)
         {
-            string outcome = Reset(virtio, virtio.Queue(1));
+            string outcome = Reset(virtio, RecoveryTests.TransmitQueueOf(virtio, port));
             if (outcome.Length != 0)
             {
                 return outcome;

@@ -46,7 +46,7 @@ internal static class RecoveryTests
             {
                 return "a read failed before the device was broken";
             }
-            await BreakAsync(disk, block.Virtio, 0, loop);
+            await BreakAsync(disk, block.Virtio, block.Virtio.Queue(0), loop);
             block.RequestTimeout = Timeout;
             IoStatus status = await disk.ReadAsync(0, after);
             block.RequestTimeout = timeout;
@@ -62,7 +62,7 @@ internal static class RecoveryTests
     /// <summary>The console, whose device says that it needs a reset.</summary>
     internal static async ValueTask<string> ConsoleAsync(ConsolePort port, RunLoop loop)
     {
-        if (port is not VirtioConsole console || console.Virtio.Transport.IsLegacy)
+        if (ConsolePorts.DeviceOf(loop, port) is not VirtioConsole console || console.Virtio.Transport.IsLegacy)
         {
             return "-no console that could say that it needs a reset";
         }
@@ -73,7 +73,7 @@ internal static class RecoveryTests
         for (int i = 0; i < Rounds; i++)
         {
             ulong recoveries = console.Recoveries;
-            await BreakAsync(port, console.Virtio, 1, loop);
+            await BreakAsync(console, console.Virtio, TransmitQueueOf(console.Virtio, port), loop);
             uint taken = port.Write("recovered\r\n"u8);
             for (int look = 0; port.HasUnsent && !port.IsFailed && look < MaxLooks; look++)
             {
@@ -87,11 +87,23 @@ internal static class RecoveryTests
         return "";
     }
 
+    /// <summary>The queue in which a port sends: those for control come between the first port's and the others'.</summary>
+    internal static Virtqueue TransmitQueueOf(VirtioDevice virtio, ConsolePort port)
+    {
+        int index = port.Number == 0 ? 1 : 2 * port.Number + 3;
+        int number = 0;
+        while (virtio.Queue(number).Index != index)
+        {
+            number++;
+        }
+        return virtio.Queue(number);
+    }
+
     /// <summary>Spoils a ring and waits until the driver has noticed, or for a legacy device some time.</summary>
-    private static async ValueTask BreakAsync(Device device, VirtioDevice virtio, int queue, RunLoop loop)
+    private static async ValueTask BreakAsync(Device device, VirtioDevice virtio, Virtqueue queue, RunLoop loop)
     {
         ulong before = RecoveriesOf(device);
-        Spoil(virtio, virtio.Queue(queue));
+        Spoil(virtio, queue);
         // A disk that nobody waits for is not looked at: without an interrupt the next request finds out.
         bool isSilent = virtio.Transport.IsLegacy || (virtio.IsPolled && device is VirtioBlk);
         int looks = isSilent ? SilentLooks : MaxLooks;

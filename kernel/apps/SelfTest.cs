@@ -58,7 +58,7 @@ internal sealed class SelfTest
         {
             await TestDiskAsync(disk);
         }
-        ConsolePort? port = _system.FindConsole();
+        ConsolePort? port = await ConsolePorts.FindConsoleAsync(_system.Loop);
         Verdict("console-write", port is null ? "-no console" : await ConsoleAsync(port));
         Verdict("console-queue-reset", port is null ? "-no console" : await QueueResetTests.ConsoleAsync(port, _system.Loop));
         WriteSummary();
@@ -71,7 +71,7 @@ internal sealed class SelfTest
     private async ValueTask<bool> RunRecoveryAsync()
     {
         BlockDevice? disk = _system.FindDisk(0);
-        ConsolePort? port = _system.FindConsole();
+        ConsolePort? port = await ConsolePorts.FindConsoleAsync(_system.Loop);
         DmaBuffer memory = default;
         bool hasDisk = disk is not null && disk.Dma.TryAllocate(2 * disk.BlockSize, 4096, out memory);
         Verdict("recovery-disk", hasDisk ? await RecoveryTests.DiskAsync(disk!, memory, _system.Loop) : "-no disk");

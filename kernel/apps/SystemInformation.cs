@@ -43,19 +43,6 @@ public sealed class SystemInformation
         return null;
     }
 
-    /// <summary>The first console; null when there is none.</summary>
-    public ConsolePort? FindConsole()
-    {
-        for (int i = 0; i < Loop.Devices.Count; i++)
-        {
-            if (Loop.Devices[i] is ConsolePort port)
-            {
-                return port;
-            }
-        }
-        return null;
-    }
-
     /// <summary>A line for each PCI function, and below it its BARs and capabilities.</summary>
     public void WriteFunctions(Terminal output)
     {

@@ -1,6 +1,7 @@
 // The end of a kernel that can't go on: what happened, the registers, how it got there, and an exit code.
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Kernel.Machine;
@@ -28,6 +29,7 @@ internal static unsafe class Panic
     // Made at boot, as there may be no memory left for it later. An address and not a reference: it must be readable before statics
     // that hold references are set up, and objects never move.
     private static nint s_terminal;
+    private static nint s_console;
 
     /// <summary>From here on exceptions and failed checks are told on <paramref name="terminal"/>.</summary>
     internal static void Prepare(SerialTerminal terminal)
@@ -35,6 +37,9 @@ internal static unsafe class Panic
         s_terminal = Unsafe.As<SerialTerminal, nint>(ref terminal);
         InterruptTable.Load();
     }
+
+    /// <summary>Panics are told by the emergency write of this console too, the last one that was given and can.</summary>
+    internal static void TellAlso(ConsoleDevice console) => s_console = Unsafe.As<ConsoleDevice, nint>(ref console);
 
     [UnmanagedCallersOnly(EntryPoint = "kernel_panic")]
     private static void OnRuntimeFailure(char* message, int length)
@@ -86,7 +91,12 @@ internal static unsafe class Panic
             DebugExit.End(ExitCode.Panic);
         }
         SerialPort.StopBuffering();
-        return Unsafe.As<nint, SerialTerminal>(ref s_terminal);
+        SerialTerminal terminal = Unsafe.As<nint, SerialTerminal>(ref s_terminal);
+        if (s_console != 0)
+        {
+            terminal.Echo = Unsafe.As<nint, ConsoleDevice>(ref s_console);
+        }
+        return terminal;
     }
 
     private static void End(SerialTerminal terminal)

@@ -27,7 +27,7 @@ public sealed class RunLoop
     private const uint LookAtClockEvery = 64;
 
     private readonly Clock _clock;
-    private readonly ByteSource?[] _sources = new ByteSource?[8];
+    private ByteSource?[] _sources = new ByteSource?[8];
     private BlockDevice?[] _disks = new BlockDevice?[8];
     private ulong _changes = ulong.MaxValue;
     private bool _mayPoll;
@@ -56,8 +56,25 @@ public sealed class RunLoop
     /// <summary>Adds a source of bytes that somebody will wait for.</summary>
     public void Add(ByteSource source)
     {
-        Contract.Require(_sourceCount < _sources.Length, "too many sources of bytes");
+        if (_sourceCount == _sources.Length)
+        {
+            Array.Resize(ref _sources, _sourceCount * 2);
+        }
         _sources[_sourceCount++] = source;
+    }
+
+    /// <summary>Takes a source out that nobody waits for any more.</summary>
+    public void Remove(ByteSource source)
+    {
+        for (int i = 0; i < _sourceCount; i++)
+        {
+            if (_sources[i] == source)
+            {
+                _sources[i] = _sources[--_sourceCount];
+                _sources[_sourceCount] = null;
+                return;
+            }
+        }
     }
 
     /// <summary>Runs until <paramref name="task"/> is done.</summary>

@@ -15,13 +15,15 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
     private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new FakeConsoleDevice().SetSize(80, 25);
     private readonly VirtioConsole _console;
+    private readonly ConsolePort _port;
     private readonly Ear _ear = new();
 
     public VirtioConsoleRecoveryTests()
     {
         _machine.Plug(_device);
         _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
-        _console.Listener = _ear;
+        _port = _console.Port(0);
+        _port.Listener = _ear;
     }
 
     [Theory]
@@ -38,16 +40,16 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
             Assert.False(_console.IsFailed);
             Assert.Equal((ulong)round + 1, _console.Recoveries);
             byte[] text = Encoding.ASCII.GetBytes($"round {round}");
-            Assert.Equal((uint)text.Length, _console.Write(text));
-            Waiting.Until(_console, _machine.Clock, () => !_console.HasUnsent, "the output");
+            Assert.Equal((uint)text.Length, _port.Write(text));
+            Waiting.Until(_console, _machine.Clock, () => !_port.HasUnsent, "the output");
             Assert.True(_device.Output.AsSpan().EndsWith(text));
             _device.Type(text);
             byte[] into = new byte[text.Length];
             uint read = 0;
-            Waiting.Until(_console, _machine.Clock, () => (read += _console.Read(into.AsSpan((int)read))) == into.Length, "the input");
+            Waiting.Until(_console, _machine.Clock, () => (read += _port.Read(into.AsSpan((int)read))) == into.Length, "the input");
             Assert.Equal(text, into);
         }
-        Assert.Equal(0ul, _console.BytesInDoubt);
+        Assert.Equal(0ul, _port.BytesInDoubt);
     }
 
     [Fact]
@@ -58,11 +60,11 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
         _machine.Run();
         _console.Poll();
         byte[] into = new byte[4];
-        Assert.Equal(4u, _console.Read(into));
+        Assert.Equal(4u, _port.Read(into));
         _device.AskForReset();
         _console.Poll();
         Assert.Equal(1ul, _console.Recoveries);
-        Assert.Equal(4u, _console.Read(into));
+        Assert.Equal(4u, _port.Read(into));
         Assert.Equal("efgh"u8.ToArray(), into);
         _device.Type("jkl"u8);
         List<byte> rest = [];
@@ -71,7 +73,7 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
             _machine.Clock,
             () =>
             {
-                uint read = _console.Read(into);
+                uint read = _port.Read(into);
                 rest.AddRange(into[..(int)read]);
                 return rest.Count == 4;
             },
@@ -85,16 +87,16 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
     public void What_was_on_its_way_is_counted_and_what_waited_is_sent()
     {
         _device.TransmitCredit = 0;
-        Assert.Equal(5u, _console.Write("first"u8));
-        Assert.Equal(6u, _console.Write("second"u8));
+        Assert.Equal(5u, _port.Write("first"u8));
+        Assert.Equal(6u, _port.Write("second"u8));
         _machine.Run();
         _device.AskForReset();
         _device.TransmitCredit = int.MaxValue;
         int writable = _ear.Writable;
         _console.Poll();
-        Waiting.Until(_console, _machine.Clock, () => !_console.HasUnsent, "the output");
+        Waiting.Until(_console, _machine.Clock, () => !_port.HasUnsent, "the output");
         Assert.Equal("second"u8.ToArray(), _device.Output);
-        Assert.Equal(5ul, _console.BytesInDoubt);
+        Assert.Equal(5ul, _port.BytesInDoubt);
         Assert.True(_ear.Writable > writable, "nobody heard that there is room again");
     }
 
@@ -128,16 +130,16 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
     [Fact]
     public void A_new_size_is_taken_over_and_told_of_once()
     {
-        Assert.Equal((80, 25), (_console.Columns, _console.Rows));
+        Assert.Equal((80, 25), (_port.Columns, _port.Rows));
         _device.ChangeConfig(config =>
         {
             config[0] = 132;
             config[2] = 43;
         });
-        Assert.Equal((80, 25), (_console.Columns, _console.Rows));
+        Assert.Equal((80, 25), (_port.Columns, _port.Rows));
         _console.Poll();
         _console.Poll();
-        Assert.Equal((132, 43), (_console.Columns, _console.Rows));
+        Assert.Equal((132, 43), (_port.Columns, _port.Rows));
         Assert.Equal(1, _ear.Resized);
         _device.ChangeConfig(_ => { });
         _console.Poll();

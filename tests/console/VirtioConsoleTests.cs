@@ -17,11 +17,13 @@ public sealed class VirtioConsoleTests : IDisposable
     private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new();
     private readonly VirtioConsole _console;
+    private readonly ConsolePort _port;
 
     public VirtioConsoleTests()
     {
         _machine.Plug(_device);
         _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
+        _port = _console.Port(0);
     }
 
     [Theory]
@@ -34,7 +36,7 @@ public sealed class VirtioConsoleTests : IDisposable
         _device.Type("x"u8);
         ulong end = _machine.Clock.Now + Second;
         byte[] into = new byte[8];
-        while (_console.Read(into) == 0)
+        while (_port.Read(into) == 0)
         {
             SleepAsTheRunLoopDoes();
             Assert.True(_machine.Clock.Now < end, "the input was never found");
@@ -51,8 +53,8 @@ public sealed class VirtioConsoleTests : IDisposable
         _device.Queues[1].LoseSignals = doorbell ? 0 : 1;
         byte[] text = Encoding.ASCII.GetBytes(new string('a', 5000) + new string('b', 5000));
         ulong end = _machine.Clock.Now + Second / 10;
-        Assert.Equal((uint)text.Length, _console.Write(text));
-        while (_console.HasUnsent)
+        Assert.Equal((uint)text.Length, _port.Write(text));
+        while (_port.HasUnsent)
         {
             SleepAsTheRunLoopDoes();
             Assert.True(_machine.Clock.Now < end, "the output never ends");

@@ -7,6 +7,9 @@ namespace VirtioSharp.Tests.Contracts;
 /// <summary>A console in service, and the host at its other end.</summary>
 public abstract class ConsoleBackend : IDisposable
 {
+    /// <summary>The device.</summary>
+    public abstract ConsoleDevice Device { get; }
+
     /// <summary>The console.</summary>
     public abstract ConsolePort Port { get; }
 
@@ -29,6 +32,13 @@ public abstract class ConsoleBackend : IDisposable
     /// <summary>The host reads again.</summary>
     public virtual void ResumeHost()
     {
+    }
+
+    /// <summary>Waits until a device has announced its first port, as a console with several ports does.</summary>
+    protected static ConsolePort FirstPort(ConsoleDevice device, Clock clock)
+    {
+        Waiting.Until(device, clock, () => device.PortCount > 0 && device.Port(0).IsHostOpen, "the first port");
+        return device.Port(0);
     }
 
     /// <summary>Checks what was left over, then ends the machine.</summary>

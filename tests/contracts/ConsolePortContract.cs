@@ -17,7 +17,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         using ConsoleBackend backend = Open();
         WriteAll(backend, "hello, host\n"u8.ToArray());
         WaitForHost(backend, "hello, host\n"u8.ToArray());
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -26,7 +26,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         using ConsoleBackend backend = Open();
         backend.HostSends("hello, guest\n"u8);
         Assert.Equal("hello, guest\n"u8.ToArray(), ReadExactly(backend, 13));
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -36,7 +36,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         Assert.Equal(0u, backend.Port.Read(new byte[16]));
         Assert.Equal(0u, backend.Port.Write([]));
         Assert.False(backend.Port.HasUnsent);
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         List<byte> got = [];
         byte[] piece = new byte[7];
         Waiting.Until(
-            backend.Port,
+            backend.Device,
             backend.Clock,
             () =>
             {
@@ -60,7 +60,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
             },
             "3000 bytes in pieces of 7");
         Assert.Equal(sent, got);
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Theory]
@@ -75,8 +75,8 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         using ConsoleBackend backend = Open();
         WriteAll(backend, Bytes(length));
         WaitForHost(backend, Bytes(length));
-        Waiting.Until(backend.Port, backend.Clock, () => !backend.Port.HasUnsent, "everything to be sent");
-        backend.Port.Remove();
+        Waiting.Until(backend.Device, backend.Clock, () => !backend.Port.HasUnsent, "everything to be sent");
+        backend.Device.Remove();
     }
 
     [Theory]
@@ -89,7 +89,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         using ConsoleBackend backend = Open();
         backend.HostSends(Bytes(length));
         Assert.Equal(Bytes(length), ReadExactly(backend, length));
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -102,7 +102,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
             WriteAll(backend, piece);
         }
         WaitForHost(backend, all);
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -116,7 +116,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         byte[] piece = new byte[1000];
         int written = 0;
         Waiting.Until(
-            backend.Port,
+            backend.Device,
             backend.Clock,
             () =>
             {
@@ -127,7 +127,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
             "64 KiB in each direction");
         Assert.Equal(inward, got);
         WaitForHost(backend, outward);
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -137,7 +137,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         if (!backend.TryStopHost(out string whyNot))
         {
             output.WriteLine("skipped: " + whyNot);
-            backend.Port.Remove();
+            backend.Device.Remove();
             return;
         }
         byte[] all = Bytes(4 << 20);
@@ -149,7 +149,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
             taken += (int)count;
             refusals = count == 0 ? refusals + 1 : 0;
             Assert.True(taken < all.Length, "the port takes more than any host could hold");
-            backend.Port.Poll();
+            backend.Device.Poll();
             backend.Clock.WaitForInterrupt(backend.Clock.Now + 1_000_000);
         }
         Assert.True(backend.Port.HasUnsent);
@@ -157,7 +157,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         WaitForHost(backend, all[..taken]);
         WriteAll(backend, "after"u8.ToArray());
         WaitForHost(backend, [.. all[..taken], .. "after"u8]);
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     [Fact]
@@ -165,13 +165,13 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
     {
         using ConsoleBackend backend = Open();
         WriteAll(backend, "last words"u8.ToArray());
-        backend.Port.Remove();
+        backend.Device.Remove();
         Assert.True(backend.Port.IsFailed);
         Assert.False(backend.Port.HasUnsent);
         Assert.Equal(0u, backend.Port.Write("more"u8));
         Assert.Equal(0u, backend.Port.Read(new byte[4]));
-        backend.Port.Remove();
-        backend.Port.Poll();
+        backend.Device.Remove();
+        backend.Device.Poll();
     }
 
     [Fact]
@@ -181,10 +181,10 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         Ear ear = new();
         backend.Port.Listener = ear;
         backend.HostSends("x"u8);
-        Waiting.Until(backend.Port, backend.Clock, () => ear.Readable > 0, "the listener to hear");
+        Waiting.Until(backend.Device, backend.Clock, () => ear.Readable > 0, "the listener to hear");
         Assert.Equal(1u, backend.Port.Read(new byte[4]));
         backend.Port.Listener = null;
-        backend.Port.Remove();
+        backend.Device.Remove();
     }
 
     private static byte[] Bytes(int length)
@@ -198,7 +198,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
     {
         int written = 0;
         Waiting.Until(
-            backend.Port,
+            backend.Device,
             backend.Clock,
             () =>
             {
@@ -210,7 +210,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
 
     private static void WaitForHost(ConsoleBackend backend, byte[] expected)
     {
-        Waiting.Until(backend.Port, backend.Clock, () => backend.HostReceived().Length >= expected.Length, $"{expected.Length} bytes to reach the host");
+        Waiting.Until(backend.Device, backend.Clock, () => backend.HostReceived().Length >= expected.Length, $"{expected.Length} bytes to reach the host");
         Assert.Equal(expected, backend.HostReceived());
     }
 
@@ -219,7 +219,7 @@ public abstract class ConsolePortContract(ITestOutputHelper output)
         byte[] bytes = new byte[length];
         int read = 0;
         Waiting.Until(
-            backend.Port,
+            backend.Device,
             backend.Clock,
             () =>
             {

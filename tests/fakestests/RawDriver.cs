@@ -49,6 +49,9 @@ public sealed class RawDriver : IDisposable
     /// <summary>Memory for buffers.</summary>
     public DmaBuffer Data { get; }
 
+    /// <summary>The queue that it sets up and offers chains in.</summary>
+    public ushort Queue { get; init; }
+
     /// <summary>The used index.</summary>
     public ushort UsedIndex => BitConverter.ToUInt16(Ring.Span.Slice((int)UsedOffset + 2, 2));
 
@@ -100,14 +103,14 @@ public sealed class RawDriver : IDisposable
         SetStatus(11);
     }
 
-    /// <summary>Lends the ring and sets queue 0 up.</summary>
+    /// <summary>Lends the ring and sets the queue up.</summary>
     public void EnableQueue(ushort size = QueueSize, uint shift = 0, bool lend = true)
     {
         if (lend)
         {
             Share(Ring, DmaDirection.Both);
         }
-        Write(22, 2, 0);
+        Write(22, 2, Queue);
         Write(24, 2, size);
         ulong[] areas = [Ring.DeviceAddress + shift, Ring.DeviceAddress + AvailableOffset, Ring.DeviceAddress + UsedOffset];
         for (uint i = 0; i < 3; i++)
@@ -153,7 +156,7 @@ public sealed class RawDriver : IDisposable
         SetAvailableIndex(++_available);
         if (ring)
         {
-            Notify(0);
+            Notify(Queue);
         }
     }
 

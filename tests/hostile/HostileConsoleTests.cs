@@ -16,6 +16,7 @@ public sealed class HostileConsoleTests : IDisposable
     private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new();
     private FakeVirtioPciDevice? _function;
+    private VirtioConsole _console = null!;
 
     [Theory]
     [InlineData(4097u)]
@@ -28,11 +29,11 @@ public sealed class HostileConsoleTests : IDisposable
         _device.Type("abc"u8);
         byte[] into = new byte[100_000];
         uint read = 0;
-        Wait(port, () => (read = port.Read(into)) > 0);
+        Wait(() => (read = port.Read(into)) > 0);
         Assert.Equal("abc"u8.ToArray(), into[..3]);
         Assert.True(read <= 4096, $"{read} bytes out of one buffer");
         Assert.False(port.IsFailed);
-        End(port);
+        End();
     }
 
     [Fact]
@@ -44,15 +45,15 @@ public sealed class HostileConsoleTests : IDisposable
         for (int i = 0; i < 100; i++)
         {
             _device.UseEmpty();
-            port.Poll();
+            _console.Poll();
             _machine.Run();
         }
         Assert.Equal(lent, _device.ReceiveBuffers);
         Assert.Equal(0u, port.Read(new byte[10]));
         _device.Type("still there"u8);
         byte[] into = new byte[11];
-        Wait(port, () => port.Read(into) == 11);
-        End(port);
+        Wait(() => port.Read(into) == 11);
+        End();
     }
 
     [Fact]
@@ -65,10 +66,10 @@ public sealed class HostileConsoleTests : IDisposable
         for (int i = 0; i < 20; i++)
         {
             Assert.Equal(3u, port.Write("abc"u8));
-            Wait(port, () => !port.HasUnsent);
+            Wait(() => !port.HasUnsent);
         }
         Assert.Equal(60, _device.Output.Length);
-        End(port);
+        End();
     }
 
     [Fact]
@@ -80,17 +81,17 @@ public sealed class HostileConsoleTests : IDisposable
         while (port.Write(bytes) > 0)
         {
             _machine.Run();
-            port.Poll();
+            _console.Poll();
         }
         for (int i = 0; i < 100; i++)
         {
             ulong now = _machine.Clock.Now;
-            port.OnDeadline(now);
+            _console.OnDeadline(now);
             _machine.FakeClock.Advance(10_000_000);
             _machine.Run();
         }
         Assert.Equal(0u, port.Write(bytes));
-        End(port);
+        End();
     }
 
     [Theory]
@@ -99,17 +100,17 @@ public sealed class HostileConsoleTests : IDisposable
     public void A_used_id_that_was_never_given_fails_the_port_and_its_listener_hears(int queue)
     {
         ConsolePort port = Attach();
-        ((VirtioConsole)port).MaxRecoveries = 0;
+        _console.MaxRecoveries = 0;
         _machine.Run();
         Ear ear = new();
         port.Listener = ear;
         _device.Queues[queue].PushUsed(60_000, 1);
-        port.Poll();
+        _console.Poll();
         Assert.True(port.IsFailed);
         Assert.True(ear.Calls > 0);
         Assert.Equal(0u, port.Write("x"u8));
         Assert.Equal(0u, port.Read(new byte[1]));
-        End(port);
+        End();
     }
 
     [Theory]
@@ -127,8 +128,8 @@ public sealed class HostileConsoleTests : IDisposable
             _device.Queues[1].LoseSignals = 1;
         }
         port.Write("lost and found"u8);
-        Wait(port, () => _device.Output.Length == 14 && !port.HasUnsent);
-        End(port);
+        Wait(() => _device.Output.Length == 14 && !port.HasUnsent);
+        End();
     }
 
     [Fact]
@@ -137,7 +138,7 @@ public sealed class HostileConsoleTests : IDisposable
         _device.SetSize(0, 65535);
         ConsolePort port = Attach();
         Assert.Equal((0, 65535), (port.Columns, port.Rows));
-        End(port);
+        End();
     }
 
     [Fact]
@@ -146,7 +147,7 @@ public sealed class HostileConsoleTests : IDisposable
     {
         ConsolePort port = Attach();
         Assert.Equal((0, 0), (port.Columns, port.Rows));
-        End(port);
+        End();
     }
 
     [Fact]
@@ -160,7 +161,7 @@ public sealed class HostileConsoleTests : IDisposable
         for (int i = 0; i < 10 && !port.IsFailed; i++)
         {
             _machine.FakeClock.Advance(20_000_000);
-            port.OnDeadline(_machine.Clock.Now);
+            _console.OnDeadline(_machine.Clock.Now);
         }
         Assert.True(port.IsFailed);
         Assert.Equal(0u, port.Write("x"u8));
@@ -193,14 +194,15 @@ public sealed class HostileConsoleTests : IDisposable
     private ConsolePort Attach()
     {
         _function = _machine.Plug(_device);
-        return FakeBinding.AttachOne<ConsolePort>(_machine);
+        _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
+        return _console.Port(0);
     }
 
-    private void Wait(ConsolePort port, Func<bool> done) => Waiting.Until(port, _machine.Clock, done, "the console");
+    private void Wait(Func<bool> done) => Waiting.Until(_console, _machine.Clock, done, "the console");
 
-    private void End(ConsolePort port)
+    private void End()
     {
-        port.Remove();
+        _console.Remove();
         _machine.Violations.AssertEmpty();
         _machine.AssertNothingLeaked();
     }

@@ -18,6 +18,7 @@ internal sealed class ConsoleModel : IDisposable
 
     private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device;
+    private readonly ConsoleDevice _console;
     private readonly ConsolePort _port;
 
     // What was written and what has to arrive of it; what was typed and how much of it was read.
@@ -41,12 +42,13 @@ internal sealed class ConsoleModel : IDisposable
         if ((setup >> 6 & 3) == 0)
         {
             _machine.Plug(new FakeVirtioPciDevice(_device, 4), 0, 3);
-            _port = FakeBinding.AttachOne<ConsolePort>(_machine);
+            _console = FakeBinding.AttachOne<ConsoleDevice>(_machine);
         }
         else
         {
-            _port = FakeBinding.AttachMmio<ConsolePort>(_machine, _device, 2);
+            _console = FakeBinding.AttachMmio<ConsoleDevice>(_machine, _device, 2);
         }
+        _port = _console.Port(0);
     }
 
     /// <summary>Runs a sequence to its end, then lets everything arrive.</summary>
@@ -88,7 +90,7 @@ internal sealed class ConsoleModel : IDisposable
                 _machine.Run();
                 break;
             case 9 or 10:
-                _port.Poll();
+                _console.Poll();
                 break;
             case 11:
                 _device.TransmitCredit = a % 4 == 3 ? int.MaxValue : a % 4;
@@ -134,16 +136,16 @@ internal sealed class ConsoleModel : IDisposable
     {
         _machine.FakeClock.Advance(10_000_000);
         ulong now = _machine.Clock.Now;
-        if (_port.NextDeadline <= now)
+        if (_console.NextDeadline <= now)
         {
-            _port.OnDeadline(now);
+            _console.OnDeadline(now);
         }
     }
 
     /// <summary>The device breaks down between two moments of work: what it was given to send and has not sent is lost, and counted.</summary>
     private void Reset(bool breaksRing, int queue)
     {
-        _port.Poll(); // what was received so far is the driver's
+        _console.Poll(); // what was received so far is the driver's
         if (breaksRing)
         {
             _device.IsTamperingAllowed = true;
@@ -160,7 +162,7 @@ internal sealed class ConsoleModel : IDisposable
         int before = _device.Output.Length;
         _resets++;
         _expectedResets = _device.Resets + 1;
-        _port.Poll();
+        _console.Poll();
         Assert.Equal(_expectedResets, _device.Resets);
         int lost = (int)(_port.BytesInDoubt - _inDoubt);
         _inDoubt = _port.BytesInDoubt;
@@ -178,7 +180,7 @@ internal sealed class ConsoleModel : IDisposable
         for (int round = 0; round < 60 && (_port.HasUnsent || _read.Count < _typed.Count); round++)
         {
             _machine.Run();
-            _port.Poll();
+            _console.Poll();
             Read(4096);
             if (round % 4 == 3)
             {
@@ -189,7 +191,7 @@ internal sealed class ConsoleModel : IDisposable
         Assert.False(_port.HasUnsent, "bytes were never sent");
         Assert.True(_sent.ToArray().AsSpan().SequenceEqual(_device.Output), $"{_device.Output.Length} bytes arrived of {_sent.Count}, or others");
         Assert.True(_read.ToArray().AsSpan().SequenceEqual(_typed.ToArray()), $"{_read.Count} bytes were read of {_typed.Count}, or others");
-        _port.Remove();
+        _console.Remove();
         _machine.AssertNothingLeaked();
     }
 }

@@ -165,17 +165,17 @@ public sealed class InterruptChoiceTests : IDisposable
     private void GoesBothWays(VirtioConsole console)
     {
         int before = _device.Output.Length;
-        Assert.Equal(3u, console.Write("abc"u8));
-        Waiting.Until(console, _machine.Clock, () => !console.HasUnsent, "the output");
+        Assert.Equal(3u, console.Port(0).Write("abc"u8));
+        Waiting.Until(console, _machine.Clock, () => !console.Port(0).HasUnsent, "the output");
         Assert.Equal(before + 3, _device.Output.Length);
         _device.Type("xyz"u8);
         byte[] into = new byte[3];
-        Waiting.Until(console, _machine.Clock, () => console.Read(into) == 3, "the input");
+        Waiting.Until(console, _machine.Clock, () => console.Port(0).Read(into) == 3, "the input");
     }
 
     private void HearsOfItsSize(VirtioConsole console)
     {
         _device.ChangeConfig(config => config[0] = 132);
-        Waiting.Until(console, _machine.Clock, () => console.Columns == 132, "the new size");
+        Waiting.Until(console, _machine.Clock, () => console.Port(0).Columns == 132, "the new size");
     }
 }

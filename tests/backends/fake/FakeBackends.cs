@@ -144,11 +144,19 @@ public sealed class FakeConsoleBackend : ConsoleBackend
         arrange?.Invoke(_device);
         FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_device, vectors), 0, 3);
         plugged?.Invoke(function);
-        Port = FakeBinding.AttachOne<ConsolePort>(_machine);
+        Device = FakeBinding.AttachOne<ConsoleDevice>(_machine);
+        Port = FirstPort(Device, _machine.Clock);
     }
 
     /// <summary>The same for a device that <paramref name="attach"/> puts on a bus of its choice and takes into service.</summary>
-    public FakeConsoleBackend(Func<FakeMachine, FakeConsoleDevice, ConsolePort> attach) => Port = attach(_machine, _device);
+    public FakeConsoleBackend(Func<FakeMachine, FakeConsoleDevice, ConsoleDevice> attach)
+    {
+        Device = attach(_machine, _device);
+        Port = FirstPort(Device, _machine.Clock);
+    }
+
+    /// <inheritdoc/>
+    public override ConsoleDevice Device { get; }
 
     /// <inheritdoc/>
     public override ConsolePort Port { get; }

@@ -44,7 +44,7 @@ public sealed class FakeLegacyBlockDeviceWithPinTests(ITestOutputHelper output) 
 public sealed class FakeLegacyConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
 {
     /// <inheritdoc/>
-    protected override ConsoleBackend Open() => new FakeConsoleBackend((machine, device) => Legacy.Attach<ConsolePort>(machine, device, 3));
+    protected override ConsoleBackend Open() => new FakeConsoleBackend((machine, device) => Legacy.Attach<ConsoleDevice>(machine, device, 3));
 }
 
 /// <summary>Puts devices behind the legacy interface.</summary>

@@ -53,7 +53,7 @@ public sealed class FakeMmioConsolePortTests(ITestOutputHelper output) : Console
 {
     /// <inheritdoc/>
     protected override ConsoleBackend Open() =>
-        new FakeConsoleBackend((machine, device) => FakeBinding.AttachMmio<ConsolePort>(machine, device, version: 2));
+        new FakeConsoleBackend((machine, device) => FakeBinding.AttachMmio<ConsoleDevice>(machine, device, version: 2));
 }
 
 /// <summary>A console behind legacy virtio-mmio.</summary>
@@ -61,5 +61,5 @@ public sealed class FakeLegacyMmioConsolePortTests(ITestOutputHelper output) : C
 {
     /// <inheritdoc/>
     protected override ConsoleBackend Open() =>
-        new FakeConsoleBackend((machine, device) => FakeBinding.AttachMmio<ConsolePort>(machine, device, version: 1));
+        new FakeConsoleBackend((machine, device) => FakeBinding.AttachMmio<ConsoleDevice>(machine, device, version: 1));
 }

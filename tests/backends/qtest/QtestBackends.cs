@@ -170,8 +170,12 @@ public sealed class QtestConsoleBackend : ConsoleBackend
     public QtestConsoleBackend(string more = "", bool mapsMemory = true, QtestBus bus = QtestBus.Pci)
     {
         _host = new QtestConsoleHost(more, mapsMemory, bus);
-        Port = _host.Any.AttachOne<ConsolePort>();
+        Device = _host.Any.AttachOne<ConsoleDevice>();
+        Port = FirstPort(Device, _host.Any.Clock);
     }
+
+    /// <inheritdoc/>
+    public override ConsoleDevice Device { get; }
 
     /// <inheritdoc/>
     public override ConsolePort Port { get; }

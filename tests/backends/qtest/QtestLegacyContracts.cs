@@ -69,7 +69,7 @@ public sealed class QtestLegacyTests
         using QtestBlockBackend disk = new(new BlockSetup(Sectors: 0x1234), more, mapsMemory);
         using QtestConsoleBackend console = new(more, mapsMemory);
         Assert.Equal(0x1234ul, disk.Disk.SectorCount);
-        foreach (VirtioDevice device in new[] { ((VirtioBlk)disk.Disk).Virtio, ((VirtioConsole)console.Port).Virtio })
+        foreach (VirtioDevice device in new[] { ((VirtioBlk)disk.Disk).Virtio, ((VirtioConsole)console.Device).Virtio })
         {
             Assert.Equal((name, isLegacy), (device.Transport.Name, device.Transport.IsLegacy));
             Assert.Equal(!isLegacy, device.Has(VirtioFeature.Version1));
@@ -77,7 +77,7 @@ public sealed class QtestLegacyTests
                 device.Transport.ReadStatus());
         }
         disk.Disk.Remove();
-        console.Port.Remove();
+        console.Device.Remove();
     }
 
     [Fact]

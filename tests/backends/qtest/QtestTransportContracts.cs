@@ -36,7 +36,7 @@ public sealed class QtestConsolePortThroughConfigSpaceTests(ITestOutputHelper ou
     protected override ConsoleBackend Open()
     {
         QtestConsoleBackend backend = new(mapsMemory: false);
-        Assert.Equal("modern PCI (through config space)", ((VirtioConsole)backend.Port).Virtio.Transport.Name);
+        Assert.Equal("modern PCI (through config space)", ((VirtioConsole)backend.Device).Virtio.Transport.Name);
         return backend;
     }
 }
@@ -101,13 +101,13 @@ public sealed class QtestFeatureTests
     {
         using QtestBlockBackend disk = new(new BlockSetup(), more);
         using QtestConsoleBackend console = new(more);
-        foreach (VirtioDevice device in new[] { ((VirtioBlk)disk.Disk).Virtio, ((VirtioConsole)console.Port).Virtio })
+        foreach (VirtioDevice device in new[] { ((VirtioBlk)disk.Disk).Virtio, ((VirtioConsole)console.Device).Virtio })
         {
             Assert.Equal(hasRingReset, device.Has(VirtioFeature.RingReset));
             Assert.Equal(0ul, device.OfferedFeatures & NotOffered); // when a newer QEMU offers one of these, it is time for a test of it here
         }
         disk.Disk.Remove();
-        console.Port.Remove();
+        console.Device.Remove();
     }
 
     [Theory]

@@ -86,10 +86,10 @@ public sealed class LegacyPciTransportTests : IDisposable
         FakeConsoleDevice device = new FakeConsoleDevice().SetSize(80, 25);
         _machine.Plug(new FakeLegacyPciDevice(device, (ushort)vectors), 0, 3);
         VirtioConsole console = FakeBinding.AttachOne<VirtioConsole>(_machine);
-        Assert.Equal((80, 25), (console.Columns, console.Rows));
+        Assert.Equal((80, 25), (console.Port(0).Columns, console.Port(0).Rows));
         device.ChangeConfig(config => config[0] = 100);
         console.Poll();
-        Assert.Equal(100, console.Columns);
+        Assert.Equal(100, console.Port(0).Columns);
         console.Remove();
     }
 
