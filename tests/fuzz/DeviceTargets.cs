@@ -53,8 +53,7 @@ internal static class DeviceTargets
             {
                 device.SetSize(80, 25);
             }
-            ConsolePort port = FakeBinding.AttachMmio<ConsolePort>(machine, device, 2);
-            UseConsole(machine, device, port, input);
+            UseConsole(machine, device, FakeBinding.AttachMmio<ConsoleDevice>(machine, device, 2), input);
         }
         finally
         {
@@ -129,8 +128,9 @@ internal static class DeviceTargets
         machine.AssertNothingLeaked();
     }
 
-    private static void UseConsole(FakeMachine machine, FakeConsoleDevice device, ConsolePort port, FuzzInput input)
+    private static void UseConsole(FakeMachine machine, FakeConsoleDevice device, ConsoleDevice console, FuzzInput input)
     {
+        ConsolePort port = console.Port(0);
         byte[] some = new byte[600];
         device.AfterReset = () => device.IsHeld = false;
         device.OnReceived = length => Lie(input) ? input.NextInteresting(length) : length;
@@ -155,11 +155,11 @@ internal static class DeviceTargets
                     machine.Run();
                     break;
                 case 4:
-                    port.Poll();
+                    console.Poll();
                     break;
                 case 5:
                     machine.FakeClock.Advance(200_000_000);
-                    port.OnDeadline(machine.Clock.Now);
+                    console.OnDeadline(machine.Clock.Now);
                     break;
                 case 6 when (what & 0x30) == 0x30 && device.IsLive:
                     device.AskForReset();
@@ -174,7 +174,7 @@ internal static class DeviceTargets
                     break;
             }
         }
-        port.Remove();
+        console.Remove();
         machine.AssertNothingLeaked();
     }
 

@@ -134,13 +134,20 @@ public sealed class FakeBlockBackend : BlockBackend
 public sealed class FakeConsoleBackend : ConsoleBackend
 {
     private readonly FakeMachine _machine = new();
-    private readonly FakeConsoleDevice _device = new();
+    private readonly FakeConsoleDevice _device;
 
     /// <summary>
-    /// Makes the machine and binds the driver; <paramref name="arrange"/> changes the device before, <paramref name="plugged"/> its function.
+    /// Makes the machine and binds the driver; <paramref name="arrange"/> changes the device before, <paramref name="plugged"/> its function. With
+    /// <paramref name="ports"/> the device has several, of which the first is plugged in as a console.
     /// </summary>
-    public FakeConsoleBackend(ushort vectors = 4, Action<FakeConsoleDevice>? arrange = null, Action<FakeVirtioPciDevice>? plugged = null)
+    public FakeConsoleBackend(
+        ushort vectors = 4, Action<FakeConsoleDevice>? arrange = null, Action<FakeVirtioPciDevice>? plugged = null, int ports = 0)
     {
+        _device = new FakeConsoleDevice(ports: ports);
+        if (ports != 0)
+        {
+            _device.Plug(0, isConsole: true);
+        }
         arrange?.Invoke(_device);
         FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_device, vectors), 0, 3);
         plugged?.Invoke(function);
@@ -151,6 +158,7 @@ public sealed class FakeConsoleBackend : ConsoleBackend
     /// <summary>The same for a device that <paramref name="attach"/> puts on a bus of its choice and takes into service.</summary>
     public FakeConsoleBackend(Func<FakeMachine, FakeConsoleDevice, ConsoleDevice> attach)
     {
+        _device = new FakeConsoleDevice();
         Device = attach(_machine, _device);
         Port = FirstPort(Device, _machine.Clock);
     }

@@ -178,3 +178,18 @@ public sealed class FakeBatchingConsolePortTests(ITestOutputHelper output) : Con
         device.Queues[0].WritesBatches = device.Queues[1].WritesBatches = true;
     });
 }
+
+/// <summary>The console among several ports.</summary>
+public sealed class FakeMultiportConsoleTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new FakeConsoleBackend(ports: 4);
+}
+
+/// <summary>The same with packed rings.</summary>
+public sealed class FakePackedMultiportConsoleTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() =>
+        new FakeConsoleBackend(vectors: 2, arrange: device => device.OfferedFeatures |= FakeVirtioDevice.RingPacked, ports: 2);
+}

@@ -171,3 +171,12 @@ public sealed class QtestPlainPackedConsolePortTests(ITestOutputHelper output) :
     /// <inheritdoc/>
     protected override ConsoleBackend Open() => new QtestConsoleBackend(",packed=on,event_idx=off,indirect_desc=off");
 }
+
+/// <summary>QEMU's console without several ports.</summary>
+[Trait("Needs", "qemu")]
+[Collection("qemu-qtest")]
+public sealed class QtestSinglePortConsoleTests(ITestOutputHelper output) : ConsolePortContract(output)
+{
+    /// <inheritdoc/>
+    protected override ConsoleBackend Open() => new QtestConsoleBackend(",max_ports=1");
+}
