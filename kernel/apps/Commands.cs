@@ -95,7 +95,9 @@ public sealed class Commands
         "disk [n] flush                 makes what was written durable\n" +
         "disk [n] id                    the device's identification\n" +
         "disk [n] sha256                the hash of the whole disk\n" +
-        "disk [n] parts                 the partitions\n" +
+        "disk [n] parts                 the partitions; disk NpM is partition M of disk N\n" +
+        "disk [n] bytes OFFSET COUNT    shows bytes\n" +
+        "disk [n] poke OFFSET TEXT      writes TEXT over what is there\n" +
         "disk [n] discard SECTOR COUNT  says that sectors are not needed any more\n" +
         "disk [n] zero SECTOR COUNT [unmap]  makes sectors read as zeroes\n" +
         "disk [n] erase SECTOR COUNT    erases sectors for good\n" +

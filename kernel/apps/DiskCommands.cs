@@ -22,7 +22,8 @@ internal sealed class DiskCommands
     {
         int next = 1;
         ulong number = 0;
-        if (words.Length > 1 && ulong.TryParse(words[1], out number))
+        ulong part = 0;
+        if (words.Length > 1 && TryName(words[1], out number, out part))
         {
             next = 2;
         }
@@ -31,6 +32,14 @@ internal sealed class DiskCommands
         {
             output.Write("no disk ").Write(number).Write("; devices lists what is there (qemu: -drive if=none,... -device virtio-blk-pci,...)\n");
             return false;
+        }
+        if (part != 0)
+        {
+            disk = await PartitionListing.FindAsync(disk, part, output);
+            if (disk is null)
+            {
+                return false;
+            }
         }
         string verb = words.Length > next ? words[next] : "info";
         int arguments = next + 1;
@@ -51,6 +60,10 @@ internal sealed class DiskCommands
                 return await HashAsync(disk, output);
             case "parts":
                 return await PartitionListing.RunAsync(disk, output);
+            case "bytes":
+                return await ByteCommands.ShowAsync(disk, words, arguments, output);
+            case "poke":
+                return await ByteCommands.PokeAsync(disk, words, arguments, output);
             case "discard":
                 return await DiskMaintenance.RangeAsync(disk, BlockOperation.Discard, words, arguments, output);
             case "zero":
@@ -88,6 +101,15 @@ internal sealed class DiskCommands
         IoStatus.ZoneActiveLimit => "too many zones are open or closed; finish or reset one",
         _ => "the device reported an error",
     };
+
+    /// <summary>The number of a disk, and that of a partition of it: <c>0</c>, <c>disk0</c>, <c>0p1</c>, <c>disk0p1</c>.</summary>
+    private static bool TryName(string word, out ulong disk, out ulong part)
+    {
+        string name = word.Length > 4 && word.Substring(0, 4) == "disk" ? word.Substring(4) : word;
+        string[] numbers = name.Split('p');
+        part = 0;
+        return ulong.TryParse(numbers[0], out disk) && (numbers.Length == 1 || (numbers.Length == 2 && ulong.TryParse(numbers[1], out part) && part != 0));
+    }
 
     internal static bool Report(IoStatus status, string what, Terminal output)
     {

@@ -1,6 +1,7 @@
-// The command that lists the partitions of a disk.
+// The command that lists the partitions of a disk, and disks that are named with a partition.
 using System.Threading.Tasks;
 using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Partitions;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
@@ -10,99 +11,54 @@ namespace VirtioSharp.Kernel.Apps;
 /// <summary>Lists what the partition table names, an MBR or a GPT, with the label of a FAT file system.</summary>
 internal static class PartitionListing
 {
-    private const int MaxGuidPartitions = 128;
-
     internal static async ValueTask<bool> RunAsync(BlockDevice disk, Terminal output)
     {
-        if (!disk.Dma.TryAllocate(GuidPartitions.MaxEntriesLength, 4096, out DmaBuffer memory))
+        PartitionScan scan = await ReadAsync(disk, output);
+        if (scan.Error.Length != 0 || !DiskCommands.TryBuffer(disk, disk.BlockSize, output, out DmaBuffer block))
         {
-            output.Write("there is not enough memory for the transfer; give the machine more (-m)\n");
             return false;
         }
-        string wrong = await ListAsync(disk, memory, output);
-        disk.Dma.Free(memory);
-        if (wrong.Length != 0)
+        for (int i = 0; i < scan.Found.Count; i++)
         {
-            output.Write(disk.Name).Write(": ").Write(wrong).EndLine();
+            BlockPartition partition = new(disk, scan.Found[i]);
+            IoStatus status = await partition.ReadAsync(0, block);
+            string label = status == IoStatus.Ok ? FatLabel.Of(block.Span) : "";
+            Partition entry = partition.Partition;
+            output.Write(partition.Name).Write(": sectors ").Write(entry.First).Write(" to ").Write(entry.First + entry.Count - 1).Write(", ").Write(entry.Kind)
+                .Write(entry.Label.Length == 0 ? "" : ", name ").Write(entry.Label).Write(label.Length == 0 ? "" : ", label ").Write(label).EndLine();
+            await output.FlushAsync();
         }
-        return wrong.Length == 0;
+        disk.Dma.Free(block);
+        return true;
     }
 
-    private static async ValueTask<string> ListAsync(BlockDevice disk, DmaBuffer memory, Terminal output)
+    /// <summary>The partition of a disk that has a number; null, and said why, when there is none.</summary>
+    internal static async ValueTask<BlockDevice?> FindAsync(BlockDevice disk, ulong number, Terminal output)
     {
-        uint sectorsPerBlock = disk.BlockSize / BlockDevice.SectorSize;
-        DmaBuffer block = memory.Slice(0, disk.BlockSize);
-        IoStatus status = await disk.ReadAsync(0, block);
-        if (status != IoStatus.Ok)
+        PartitionScan scan = await ReadAsync(disk, output);
+        for (int i = 0; i < scan.Found.Count; i++)
         {
-            return DiskCommands.NameOf(status);
-        }
-        Partition[] found = new Partition[Partitions.MaxCount];
-        string wrong = Partitions.Read(block.Span, disk.SectorCount / sectorsPerBlock, found, out int count);
-        if (wrong.Length != 0)
-        {
-            return wrong;
-        }
-        for (int i = 0; i < count; i++)
-        {
-            if (found[i].Type == Partitions.Protective)
+            if ((ulong)scan.Found[i].Number == number)
             {
-                return await ListGuidAsync(disk, memory, output);
+                return new BlockPartition(disk, scan.Found[i]);
             }
         }
-        for (int i = 0; i < count; i++)
+        if (scan.Error.Length == 0)
         {
-            Partition partition = found[i];
-            ulong first = partition.First * sectorsPerBlock;
-            status = await disk.ReadAsync(first, block);
-            WriteRange(output, disk, partition.Number, first, partition.Count * sectorsPerBlock);
-            output.Write(", type ").WriteHex(partition.Type, 2).Write(" ").Write(Partitions.NameOf(partition.Type));
-            WriteLabel(output, status == IoStatus.Ok ? Partitions.LabelOf(block.Span) : "");
+            output.Write(disk.Name).Write(" has no partition ").Write(number).Write("; disk parts lists them\n");
         }
-        return "";
+        return null;
     }
 
-    private static async ValueTask<string> ListGuidAsync(BlockDevice disk, DmaBuffer memory, Terminal output)
+    private static async ValueTask<PartitionScan> ReadAsync(BlockDevice disk, Terminal output)
     {
-        uint sectorsPerBlock = disk.BlockSize / BlockDevice.SectorSize;
-        DmaBuffer block = memory.Slice(0, disk.BlockSize);
-        IoStatus status = await disk.ReadAsync(sectorsPerBlock, block);
-        if (status != IoStatus.Ok)
+        PartitionScan scan = await disk.ReadPartitionsAsync();
+        string said = scan.Error.Length != 0 ? scan.Error : scan.Warning;
+        if (said.Length != 0)
         {
-            return DiskCommands.NameOf(status);
+            output.Write(disk.Name).Write(": ").Write(said);
+            output.Write(scan.ReadStatus == IoStatus.Ok ? "" : ": ").Write(scan.ReadStatus == IoStatus.Ok ? "" : DiskCommands.NameOf(scan.ReadStatus)).EndLine();
         }
-        string wrong = GuidPartitions.ReadHeader(block.Span, disk.SectorCount / sectorsPerBlock, out GuidTable table);
-        if (wrong.Length != 0)
-        {
-            return wrong;
-        }
-        uint length = (table.EntriesLength + disk.BlockSize - 1) & ~(disk.BlockSize - 1);
-        status = await disk.ReadAsync(table.EntriesAt * sectorsPerBlock, memory.Slice(0, length));
-        if (status != IoStatus.Ok)
-        {
-            return DiskCommands.NameOf(status);
-        }
-        GuidPartition[] found = new GuidPartition[MaxGuidPartitions];
-        wrong = GuidPartitions.ReadEntries(memory.Slice(0, length).Span, table, found, out int count);
-        for (int i = 0; i < count && wrong.Length == 0; i++)
-        {
-            GuidPartition partition = found[i];
-            ulong first = partition.First * sectorsPerBlock;
-            status = await disk.ReadAsync(first, block);
-            WriteRange(output, disk, partition.Number, first, partition.Count * sectorsPerBlock);
-            output.Write(", ").Write(partition.Type);
-            if (partition.Name.Length != 0)
-            {
-                output.Write(", name ").Write(partition.Name);
-            }
-            WriteLabel(output, status == IoStatus.Ok ? Partitions.LabelOf(block.Span) : "");
-        }
-        return wrong;
+        return scan;
     }
-
-    private static void WriteRange(Terminal output, BlockDevice disk, int number, ulong first, ulong count) => output
-        .Write(disk.Name).Write("p").Write((ulong)number).Write(": sectors ").Write(first).Write(" to ").Write(first + count - 1);
-
-    private static void WriteLabel(Terminal output, string label) =>
-        output.Write(label.Length == 0 ? "" : ", label ").Write(label).EndLine();
 }

@@ -31,6 +31,7 @@ public sealed partial class LayeringTests
         ("^drivers/virtio/transport/", [Platform, Virtio]),
         ("^drivers/virtio/queue/", [Platform, Transport]),
         ("^drivers/virtio/[^/]*\\.cs$", [Platform, Queue, Transport]),
+        ("^drivers/partitions/", [Platform, Block]),
         ("^drivers/[a-z]+/Virtio[^/]*\\.cs$", [Platform, Virtio, Queue, Transport]),
         ("^drivers/[a-z]+/[^/]*\\.cs$", [Platform]), // device classes
     ];

@@ -160,7 +160,8 @@ public sealed partial class FakeConsoleDevice
                 break; // a port may be refused, whatever its number
             case PortReady:
                 // It may have been taken away while the message was on its way.
-                violations.Require(IsTamperingAllowed || (port is not null && !port.IsReady), $"PORT_READY for port {id}, which is not there or was ready (5.3.6.2)");
+                violations.Require(
+                    IsTamperingAllowed || (port is not null && !port.IsReady), $"PORT_READY for port {id}, which is not there or was ready (5.3.6.2)");
                 if (port is { IsAnnounced: true })
                 {
                     port.IsReady = true;
@@ -168,7 +169,8 @@ public sealed partial class FakeConsoleDevice
                 }
                 break;
             case PortOpen:
-                violations.Require(IsTamperingAllowed || (port is not null && (port.IsReady || !port.IsAnnounced)), $"PORT_OPEN for port {id}, which is not ready (5.3.6.2)");
+                violations.Require(
+                    IsTamperingAllowed || (port is not null && (port.IsReady || !port.IsAnnounced)), $"PORT_OPEN for port {id}, which is not ready (5.3.6.2)");
                 if (port is { IsReady: true })
                 {
                     port.IsGuestOpen = value == 1;

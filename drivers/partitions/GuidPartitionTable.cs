@@ -1,83 +1,56 @@
 // The GUID partition table of a disk (UEFI 2.10, 5.3), read without trusting it.
 using System.Buffers.Binary;
 
-namespace VirtioSharp.Kernel.Apps;
+namespace VirtioSharp.Drivers.Partitions;
 
 /// <summary>What the header of the table says about the array of entries; all in blocks of the disk.</summary>
-public struct GuidTable
+internal struct GuidTable
 {
     /// <summary>The first block of the array.</summary>
-    public ulong EntriesAt;
+    internal ulong EntriesAt;
 
     /// <summary>How many entries the array has, used or not.</summary>
-    public uint EntryCount;
+    internal uint EntryCount;
 
     /// <summary>The size of an entry in bytes.</summary>
-    public uint EntryLength;
+    internal uint EntryLength;
 
     /// <summary>The checksum of the array.</summary>
-    public uint EntriesChecksum;
+    internal uint EntriesChecksum;
 
     /// <summary>The first block that a partition may have.</summary>
-    public ulong FirstUsable;
+    internal ulong FirstUsable;
 
     /// <summary>The last block that a partition may have.</summary>
-    public ulong LastUsable;
+    internal ulong LastUsable;
 
     /// <summary>The size of the array in bytes.</summary>
-    public readonly uint EntriesLength => EntryCount * EntryLength;
-}
-
-/// <summary>A range of blocks that the table names.</summary>
-public readonly struct GuidPartition
-{
-    internal GuidPartition(int number, ulong first, ulong count, string type, string name)
-    {
-        Number = number;
-        First = first;
-        Count = count;
-        Type = type;
-        Name = name;
-    }
-
-    /// <summary>Its number, from 1.</summary>
-    public int Number { get; }
-
-    /// <summary>Its first block.</summary>
-    public ulong First { get; }
-
-    /// <summary>How many blocks it has.</summary>
-    public ulong Count { get; }
-
-    /// <summary>What it is for, or the GUID that says so.</summary>
-    public string Type { get; }
-
-    /// <summary>The name somebody gave it; characters beyond ASCII show as '?'.</summary>
-    public string Name { get; }
+    internal readonly uint EntriesLength => EntryCount * EntryLength;
 }
 
 /// <summary>Reads header and entries. The answer is what is wrong with them; empty when they make sense.</summary>
-public static class GuidPartitions
+internal static class GuidPartitionTable
 {
     /// <summary>The most bytes of entries that are read; the usual table has 16 KiB.</summary>
-    public const uint MaxEntriesLength = 131072;
+    internal const uint MaxEntriesLength = 131072;
 
     private const uint MinHeaderLength = 92;
     private const uint MinEntryLength = 128;
-    private const string Restore = "; the copy at the end of the disk may be good: gdisk on the host restores it";
 
-    /// <summary>Reads the header, which is block 1 of a disk of <paramref name="blockCount"/> blocks.</summary>
-    public static string ReadHeader(ReadOnlySpan<byte> block, ulong blockCount, out GuidTable table)
+    /// <summary>
+    /// Reads the header, which is block <paramref name="at"/> of a disk of <paramref name="blockCount"/> blocks: the second, or of the copy the last.
+    /// </summary>
+    internal static string ReadHeader(ReadOnlySpan<byte> block, ulong at, ulong blockCount, out GuidTable table)
     {
         table = default;
         if (block.Length < 512 || BinaryPrimitives.ReadUInt64LittleEndian(block) != 0x5452415020494645)
         {
-            return "the GUID partition table is missing: block 1 does not begin with EFI PART" + Restore;
+            return "the GUID partition table is missing: its block does not begin with EFI PART";
         }
         uint length = BinaryPrimitives.ReadUInt32LittleEndian(block.Slice(12));
         if (length < MinHeaderLength || length > (uint)block.Length || ChecksumOfHeader(block.Slice(0, (int)length)) != At32(block, 16))
         {
-            return "the GUID partition table is corrupt: the checksum of its header is wrong" + Restore;
+            return "the GUID partition table is corrupt: the checksum of its header is wrong";
         }
         table.FirstUsable = At64(block, 40);
         table.LastUsable = At64(block, 48);
@@ -85,27 +58,27 @@ public static class GuidPartitions
         table.EntryCount = At32(block, 80);
         table.EntryLength = At32(block, 84);
         table.EntriesChecksum = At32(block, 88);
-        bool sound = At64(block, 24) == 1 && table.FirstUsable <= table.LastUsable && table.LastUsable < blockCount &&
+        bool sound = At64(block, 24) == at && table.FirstUsable <= table.LastUsable && table.LastUsable < blockCount &&
             table.EntryLength >= MinEntryLength && (table.EntryLength & (table.EntryLength - 1)) == 0 && table.EntryCount != 0 &&
             table.EntryLength <= MaxEntriesLength && table.EntryCount <= MaxEntriesLength / table.EntryLength;
         if (!sound)
         {
-            return "the GUID partition table is corrupt: its header contradicts the disk or itself" + Restore;
+            return "the GUID partition table is corrupt: its header contradicts the disk or itself";
         }
         ulong blocks = ((ulong)table.EntriesLength + (uint)block.Length - 1) / (uint)block.Length;
         return table.EntriesAt >= 2 && table.EntriesAt < blockCount && blocks <= blockCount - table.EntriesAt
-            ? "" : "the GUID partition table is corrupt: its entries lie outside the disk" + Restore;
+            ? "" : "the GUID partition table is corrupt: its entries lie outside the disk";
     }
 
-    /// <summary>Reads the entries, of which as many as <paramref name="found"/> holds are given.</summary>
-    public static string ReadEntries(ReadOnlySpan<byte> entries, in GuidTable table, Span<GuidPartition> found, out int count)
+    /// <summary>Reads the entries of a disk whose blocks have <paramref name="blockSectors"/> sectors.</summary>
+    internal static string ReadEntries(ReadOnlySpan<byte> entries, in GuidTable table, uint blockSectors, ulong sectors, PartitionList found)
     {
-        count = 0;
+        found.Clear();
         if (entries.Length < table.EntriesLength || Checksum(entries.Slice(0, (int)table.EntriesLength), 0xFFFFFFFF) != ~table.EntriesChecksum)
         {
-            return "the GUID partition table is corrupt: the checksum of its entries is wrong" + Restore;
+            return "the GUID partition table is corrupt: the checksum of its entries is wrong";
         }
-        for (int i = 0; i < table.EntryCount && count < found.Length; i++)
+        for (int i = 0; i < table.EntryCount; i++)
         {
             ReadOnlySpan<byte> entry = entries.Slice(i * (int)table.EntryLength, (int)table.EntryLength);
             if (At64(entry, 0) == 0 && At64(entry, 8) == 0)
@@ -116,18 +89,16 @@ public static class GuidPartitions
             ulong last = At64(entry, 40);
             if (first > last || first < table.FirstUsable || last > table.LastUsable)
             {
-                count = 0;
+                found.Clear();
                 return "the GUID partition table is corrupt: a partition lies outside the usable blocks";
             }
-            for (int j = 0; j < count; j++)
+            Partition partition = new(i + 1, first * blockSectors, (last - first + 1) * blockSectors, TypeOf(entry.Slice(0, 16)), NameOf(entry.Slice(56, 72)));
+            string wrong = found.Add(partition, sectors);
+            if (wrong.Length != 0)
             {
-                if (first < found[j].First + found[j].Count && found[j].First <= last)
-                {
-                    count = 0;
-                    return "the GUID partition table is corrupt: two partitions overlap";
-                }
+                found.Clear();
+                return wrong;
             }
-            found[count++] = new GuidPartition(i + 1, first, last - first + 1, TypeOf(entry.Slice(0, 16)), NameOf(entry.Slice(56, 72)));
         }
         return "";
     }
