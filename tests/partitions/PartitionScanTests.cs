@@ -235,7 +235,10 @@ public sealed class PartitionScanTests
         Random random = new(kind);
         TableDisk disk = kind == 1
             ? new TableDisk(blocks: 300)
-                .Mbr(0, (0, 0x83, 1, 99), (1, 0x0F, 100, 200)).Mbr(100, (0, 0x83, 5, 20), (1, 0x05, 40, 50)).Mbr(140, (0, 0x83, 5, 20), (1, 0x05, 90, 50)).Mbr(190, (0, 7, 1, 9))
+                .Mbr(0, (0, 0x83, 1, 99), (1, 0x0F, 100, 200))
+                .Mbr(100, (0, 0x83, 5, 20), (1, 0x05, 40, 50))
+                .Mbr(140, (0, 0x83, 5, 20), (1, 0x05, 90, 50))
+                .Mbr(190, (0, 7, 1, 9))
             : new TableDisk(blocks: 300, entryCount: 4).Guid().Put(0, TableDisk.LinuxType, 40, 99).Put(2, TableDisk.LinuxType, 100, 200);
         byte[] good = [.. disk.Disk.Bytes];
         int[] places = kind == 1 ? [446, 100 * 512 + 446, 140 * 512 + 446, 190 * 512 + 446] : [446, 512, 1024, 298 * 512, 299 * 512];
