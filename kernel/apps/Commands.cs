@@ -98,6 +98,8 @@ public sealed class Commands
         "disk [n] parts                 the partitions; disk NpM is partition M of disk N\n" +
         "disk [n] bytes OFFSET COUNT    shows bytes\n" +
         "disk [n] poke OFFSET TEXT      writes TEXT over what is there\n" +
+        "disk [n] stress REQUESTS DEPTH SEED overwrite  random requests, compared with a model\n" +
+        "disk [n] journal write|careless|check  numbered records, for power cuts\n" +
         "disk [n] discard SECTOR COUNT  says that sectors are not needed any more\n" +
         "disk [n] zero SECTOR COUNT [unmap]  makes sectors read as zeroes\n" +
         "disk [n] erase SECTOR COUNT    erases sectors for good\n" +

@@ -64,6 +64,10 @@ internal sealed class DiskCommands
                 return await ByteCommands.ShowAsync(disk, words, arguments, output);
             case "poke":
                 return await ByteCommands.PokeAsync(disk, words, arguments, output);
+            case "stress":
+                return await StressAsync(disk, words, arguments, output);
+            case "journal":
+                return await JournalAsync(disk, words, arguments, output);
             case "discard":
                 return await DiskMaintenance.RangeAsync(disk, BlockOperation.Discard, words, arguments, output);
             case "zero":
@@ -239,6 +243,65 @@ internal sealed class DiskCommands
         return status == IoStatus.Ok || Report(status, "id", output);
     }
 
+    /// <summary>Overwrites the disk: it has to be asked for in so many words.</summary>
+    private static async ValueTask<bool> StressAsync(BlockDevice disk, string[] words, int at, Terminal output)
+    {
+        if (!TryNumber(words, at, "the number of requests", output, out ulong requests) || !TryNumber(words, at + 1, "the depth", output, out ulong depth) ||
+            !TryNumber(words, at + 2, "the seed", output, out ulong seed))
+        {
+            return false;
+        }
+        if (words.Length != at + 4 || words[at + 3] != "overwrite" || depth is 0 or > 256)
+        {
+            output.Write("stress overwrites the first 16384 blocks, which have to be zeroes: disk stress REQUESTS DEPTH SEED overwrite\n");
+            return false;
+        }
+        DiskStress stress = new(disk, seed);
+        if (!await stress.RunAsync(requests, (int)depth))
+        {
+            output.Write("stress: ").Write(stress.Error).Write(" at block ").Write(stress.ErrorBlock).Write(" (seed ").Write(seed).Write("): ")
+                .Write(NameOf(stress.ErrorStatus)).EndLine();
+            return false;
+        }
+        Sha256 hash = new();
+        byte[] block = new byte[(int)disk.BlockSize];
+        for (uint i = 0; i < stress.Blocks; i++)
+        {
+            stress.Expect(i, block);
+            hash.Add(block);
+        }
+        output.Write("stress: ").Write(requests).Write(" requests at depth ").Write(depth).Write(", ").Write(stress.Blocks).Write(" blocks as expected, hash ");
+        WriteHash(hash, output);
+        output.EndLine();
+        return true;
+    }
+
+    private static async ValueTask<bool> JournalAsync(BlockDevice disk, string[] words, int at, Terminal output)
+    {
+        switch (words.Length > at ? words[at] : "")
+        {
+            case "write":
+                return await DiskJournal.WriteAsync(disk, careless: false, output);
+            case "careless":
+                return await DiskJournal.WriteAsync(disk, careless: true, output);
+            case "check":
+                return await DiskJournal.CheckAsync(disk, output);
+            default:
+                output.Write("journal overwrites the disk with numbered records: disk journal write|careless|check\n");
+                return false;
+        }
+    }
+
+    private static void WriteHash(Sha256 hash, Terminal output)
+    {
+        byte[] result = new byte[32];
+        hash.Finish(result);
+        for (int i = 0; i < result.Length; i++)
+        {
+            output.WriteHex(result[i], 2);
+        }
+    }
+
     /// <summary>Reads ahead with several requests in flight and hashes in order.</summary>
     private static async ValueTask<bool> HashAsync(BlockDevice disk, Terminal output)
     {
@@ -281,12 +344,7 @@ internal sealed class DiskCommands
         {
             return Report(status, "read", output);
         }
-        byte[] result = new byte[32];
-        hash.Finish(result);
-        for (int i = 0; i < result.Length; i++)
-        {
-            output.WriteHex(result[i], 2);
-        }
+        WriteHash(hash, output);
         output.Write("  ").Write(disk.Name).EndLine();
         return true;
     }

@@ -2,6 +2,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Threading;
 using System.Threading.Tasks;
 
@@ -39,6 +40,18 @@ public static class CorelibChecks
     private static void Show(string what, int value) => Show(what, value.ToString());
 
     private static void Show(string what, ulong value) => Show(what, value.ToString());
+
+    private static void Casts()
+    {
+        byte[] bytes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+        Span<ushort> words = MemoryMarshal.Cast<byte, ushort>(new Span<byte>(bytes));
+        ReadOnlySpan<ulong> longs = MemoryMarshal.Cast<byte, ulong>(new ReadOnlySpan<byte>(bytes, 1, 9));
+        words[1] = 0xAABB;
+        Show("cast", words.Length * 100 + longs.Length);
+        Show("cast words", words[4].ToString("x") + " " + longs[0].ToString("x"));
+        Show("cast of nothing", MemoryMarshal.Cast<byte, ulong>(new Span<byte>(bytes, 0, 7)).Length);
+        Show("cast down", MemoryMarshal.Cast<ushort, byte>(words).Length);
+    }
 
     private static void Cancellation()
     {

@@ -37,6 +37,13 @@ public sealed class DiskImages : IDisposable
         return PathOf(name);
     }
 
+    /// <summary>A qcow2 image without content, which grows as it is written.</summary>
+    public string NewQcow2(string name, long length)
+    {
+        Run("qemu-img", "create", "-q", "-f", "qcow2", PathOf(name), length.ToString());
+        return PathOf(name);
+    }
+
     /// <summary>A disk of 16 MiB with a GUID partition table and two partitions, made by sfdisk.</summary>
     public string WithGuidTable(string name)
     {

@@ -125,6 +125,18 @@ public sealed class KernelRun : IDisposable
         }
     }
 
+    /// <summary>Ends QEMU as a power cut does, by SIGKILL, and answers with what the kernel had said.</summary>
+    public string Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+        Task.WaitAll(_followers, s_limit);
+        lock (_lock)
+        {
+            return _serial.ToString();
+        }
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {

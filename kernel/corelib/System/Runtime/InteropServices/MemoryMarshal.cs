@@ -19,4 +19,15 @@ public static class MemoryMarshal
     public static ReadOnlySpan<T> CreateReadOnlySpan<T>(scoped ref readonly T reference, int length) =>
         new(ref Unsafe.AsRef(in reference), length);
 
+    public static Span<TTo> Cast<TFrom, TTo>(Span<TFrom> span)
+        where TFrom : struct
+        where TTo : struct =>
+        new(ref Unsafe.As<TFrom, TTo>(ref span._reference), LengthAs<TFrom, TTo>(span.Length));
+
+    public static ReadOnlySpan<TTo> Cast<TFrom, TTo>(ReadOnlySpan<TFrom> span)
+        where TFrom : struct
+        where TTo : struct =>
+        new(ref Unsafe.As<TFrom, TTo>(ref Unsafe.AsRef(in span._reference)), LengthAs<TFrom, TTo>(span.Length));
+
+    private static int LengthAs<TFrom, TTo>(int length) => (int)((ulong)length * (uint)Unsafe.SizeOf<TFrom>() / (uint)Unsafe.SizeOf<TTo>());
 }
