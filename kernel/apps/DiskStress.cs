@@ -60,7 +60,9 @@ public sealed class DiskStress
     /// <summary>How a request ended that should have ended well.</summary>
     public IoStatus ErrorStatus { get; private set; }
 
-    /// <summary>Does <paramref name="requests"/> requests with <paramref name="depth"/> workers, then writes what was discarded, flushes, and reads all back.</summary>
+    /// <summary>
+    /// Does <paramref name="requests"/> requests with <paramref name="depth"/> workers, then writes what was discarded, flushes, and reads all back.
+    /// </summary>
     public async ValueTask<bool> RunAsync(ulong requests, int depth)
     {
         uint length = _transfer * _disk.BlockSize;
