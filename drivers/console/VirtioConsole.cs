@@ -31,6 +31,9 @@ public sealed partial class VirtioConsole : ConsoleDevice
     /// <summary>The virtio device under it, for those who list what was agreed on.</summary>
     public VirtioDevice Virtio => _virtio;
 
+    /// <inheritdoc/>
+    public override object? Hardware => _virtio;
+
     /// <summary>True when the device is out of service.</summary>
     public bool IsFailed => _failed;
 

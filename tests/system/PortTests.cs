@@ -40,6 +40,7 @@ public sealed class PortTests : IDisposable
                 "-chardev", $"file,id=b,path={port}", "-device", "virtserialport,chardev=b,name=org.example",
             ]);
         Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Contains("console0: virtio-console, ", result.Serial);
         Assert.Contains("console0p0: console, open here, open at the host", result.Serial);
         Assert.Contains("console0p1: port \"org.example\", closed here, open at the host", result.Serial);
         Assert.Equal("to the console\n", File.ReadAllText(console));
