@@ -14,6 +14,8 @@ namespace VirtioSharp.Kernel.Apps;
 /// <summary>Everything that commands ask about.</summary>
 public sealed class SystemInformation
 {
+    private const int MaxShownQueues = 8;
+
     internal SystemInformation(BareMachine machine, PciScan scan, RunLoop loop, KernelRandom random)
     {
         Machine = machine;
@@ -181,9 +183,13 @@ public sealed class SystemInformation
             WriteSharedMemory(output, virtio.Transport.SharedMemory(i));
         }
         output.Write("  queues");
-        for (int i = 0; i < virtio.QueueCount; i++)
+        for (int i = 0; i < virtio.QueueCount && i < MaxShownQueues; i++)
         {
             output.Write(" ").Write(virtio.Queue(i).Index).Write(":").Write(virtio.Queue(i).Size);
+        }
+        if (virtio.QueueCount > MaxShownQueues)
+        {
+            output.Write(" and ").Write((ulong)(virtio.QueueCount - MaxShownQueues)).Write(" more");
         }
         output.Write(", ").Write(virtio.VectorCount).Write(virtio.InterruptKind switch
         {
