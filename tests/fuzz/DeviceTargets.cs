@@ -29,6 +29,11 @@ internal static class DeviceTargets
             device.OfferedFeatures |= (first & 1) != 0 ? FakeVirtioDevice.RingPacked : 0;
             device.OfferedFeatures &= ~((first & 2) != 0 ? FakeVirtioDevice.EventIndex : 0);
             device.Limit((first & 4) != 0 ? 2u : 0, (first & 8) != 0 ? 1024u : 0);
+            if ((first & 32) != 0)
+            {
+                device.Allow(FakeBlockDevice.Discard, 8, 2).Allow(FakeBlockDevice.WriteZeroes, 16).Allow(FakeBlockDevice.SecureErase, 8);
+                device.OfferedFeatures |= FakeBlockDevice.Lifetime;
+            }
             BlockDevice disk = FakeBinding.AttachMmio<BlockDevice>(machine, device, (first & 16) != 0 && (first & 1) == 0 ? 1u : 2u);
             UseDisk(machine, device, disk, input);
         }
@@ -87,10 +92,19 @@ internal static class DeviceTargets
             switch (what & 7)
             {
                 case 0 or 1 when taken.Count < Requests:
-                    BlockOperation operation = (BlockOperation)(what >> 3 & 3);
-                    uint length = operation == BlockOperation.GetId ? 20 : (1u + (uint)(what >> 5 & 3)) * 512;
-                    DmaBuffer buffer = operation == BlockOperation.Flush ? default : memory.Slice((uint)taken.Count * 2048, length);
-                    TestRequest request = TestRequest.For(operation, operation <= BlockOperation.Write ? (ulong)input.Next8() % 64 : 0, buffer);
+                    BlockOperation operation = (BlockOperation)(what >> 3 & 7);
+                    ulong sector = operation is BlockOperation.Flush or BlockOperation.GetId or BlockOperation.GetLifetime ? 0 : (ulong)input.Next8() % 64;
+                    uint count = 1 + (uint)(what >> 6);
+                    TestRequest request = new();
+                    if (operation >= BlockOperation.Discard)
+                    {
+                        request.PrepareRange(operation, sector, count * 5);
+                    }
+                    else
+                    {
+                        uint length = operation is BlockOperation.GetId or BlockOperation.GetLifetime ? operation == BlockOperation.GetId ? 20u : BlockLifetime.Length : count * 512;
+                        request.Prepare(operation, sector, operation == BlockOperation.Flush ? default : memory.Slice((uint)taken.Count * 2048, length));
+                    }
                     if (disk.Submit(request) == IoStatus.Ok)
                     {
                         taken.Add(request);
@@ -114,7 +128,7 @@ internal static class DeviceTargets
                     device.AskForReset();
                     break;
                 case 6:
-                    device.ChangeConfig(config => input.NextBytes(4, 64).CopyTo(config, (what >> 4) * 4));
+                    device.ChangeConfig(config => input.NextBytes(4, 64).CopyTo(config, (what >> 4 & 1) * 4));
                     break;
                 case 7 when queue.IsEnabled && queue.Held > 0:
                     device.IsHeld = true; // from here on the fake and the driver disagree on the ring: until it is reset
