@@ -102,7 +102,12 @@ internal static class DeviceTargets
                     }
                     else
                     {
-                        uint length = operation is BlockOperation.GetId or BlockOperation.GetLifetime ? operation == BlockOperation.GetId ? 20u : BlockLifetime.Length : count * 512;
+                        uint length = operation switch
+                        {
+                            BlockOperation.GetId => 20,
+                            BlockOperation.GetLifetime => BlockLifetime.Length,
+                            _ => count * 512,
+                        };
                         request.Prepare(operation, sector, operation == BlockOperation.Flush ? default : memory.Slice((uint)taken.Count * 2048, length));
                     }
                     if (disk.Submit(request) == IoStatus.Ok)
