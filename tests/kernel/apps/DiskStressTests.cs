@@ -13,6 +13,7 @@ using Xunit;
 
 namespace VirtioSharp.Tests.Kernel.Apps;
 
+[Collection("kernel-tasks")] // the pool of requests is one for a kernel, which has one thread
 public sealed class DiskStressTests
 {
     [Theory]

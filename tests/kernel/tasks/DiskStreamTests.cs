@@ -8,6 +8,7 @@ using Xunit;
 
 namespace VirtioSharp.Tests.Kernel.Tasks;
 
+[Collection("kernel-tasks")] // the pool of requests is one for a kernel, which has one thread
 public sealed class DiskStreamTests
 {
     [Theory]
