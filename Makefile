@@ -10,7 +10,7 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test soak coverage fuzz check format model size bench clean
+.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,11 @@ fuzz: setup ## the fuzzer, RUNS=100000 times for each TARGET; what reaches new e
 
 coverage: setup ## lines and branches of drivers/ that the tests without QEMU reach; MISSING=1 lists what they do not
 	@tools/run-coverage
+
+conformance: setup ## which test shows which requirement of the specification: writes docs/spec-map.md
+	@SPEC_MAP=write FILTER='FullyQualifiedName~SpecMap' tools/run-tests
+	@awk -F '|' '/^\| [A-Z]/ { all[$$3]++; if ($$5 ~ /^ \*/) reason[$$3]++ } \
+	    END { for (l in all) printf "%-14s %3d requirements, %3d shown by tests, %3d with a reason\n", l, all[l], all[l] - reason[l], reason[l] }' docs/spec-map.md
 
 format: setup ## checks the layout of the sources
 	@for folder in drivers kernel tests; do dotnet format whitespace --folder --verify-no-changes $$folder || exit 1; done

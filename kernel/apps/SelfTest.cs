@@ -15,6 +15,7 @@ namespace VirtioSharp.Kernel.Apps;
 /// </summary>
 internal sealed class SelfTest
 {
+    private const int InterruptReads = 32;
     private const uint ScratchSectors = 64;
     private const uint ScratchLength = ScratchSectors * BlockDevice.SectorSize;
     private const int SteadyReads = 1000;
@@ -188,9 +189,17 @@ internal sealed class SelfTest
         {
             return "-the disk has no interrupts";
         }
+        // Another device's interrupt may wake the loop just before this one's comes, so one read alone shows nothing.
         ulong before = virtio.Interrupts;
-        IoStatus status = await disk.ReadAsync(0, memory.Slice(0, disk.BlockSize));
-        return status != IoStatus.Ok ? DiskCommands.NameOf(status) : virtio.Interrupts > before ? "" : "a read ended without an interrupt";
+        for (int i = 0; i < InterruptReads && virtio.Interrupts == before; i++)
+        {
+            IoStatus status = await disk.ReadAsync(0, memory.Slice(0, disk.BlockSize));
+            if (status != IoStatus.Ok)
+            {
+                return DiskCommands.NameOf(status);
+            }
+        }
+        return virtio.Interrupts > before ? "" : "reads end without an interrupt";
     }
 
     private static async ValueTask<string> OutOfRangeAsync(BlockDevice disk, DmaBuffer memory)

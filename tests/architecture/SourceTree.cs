@@ -25,7 +25,8 @@ public sealed partial record SourceFile(string Path, string[] Lines)
 /// <summary>Finds the root of the repository and reads files below it.</summary>
 public static class SourceTree
 {
-    private static readonly string Root = FindRoot();
+    /// <summary>The folder of the checkout.</summary>
+    public static readonly string Root = FindRoot();
 
     /// <summary>All C# files below a folder.</summary>
     public static IReadOnlyList<SourceFile> Read(string folder)

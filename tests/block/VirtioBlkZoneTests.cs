@@ -30,6 +30,7 @@ public sealed class VirtioBlkZoneTests : DiskScene
 
     [Fact]
     [Trait("Requirement", "BLK-ZONED-2")]
+    [Trait("Requirement", "CORE-INIT-2")]
     public void A_host_managed_disk_does_not_get_discard_accepted()
     {
         Device.Allow(FakeBlockDevice.Discard, 64);

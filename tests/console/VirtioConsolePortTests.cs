@@ -315,6 +315,7 @@ public sealed class VirtioConsolePortTests : IDisposable
 
     [Fact]
     [Trait("Requirement", "CONSOLE-LEGACY-4")]
+    [Trait("Requirement", "CONSOLE-LEGACY-2")]
     public void Several_ports_work_by_the_legacy_interface_without_any_layout()
     {
         FakeConsoleDevice device = new(ports: 2);

@@ -59,6 +59,7 @@ public sealed class HostileConsoleTests : IDisposable
     [Fact]
     [Trait("Requirement", "CONSOLE-OP-1")]
     [Trait("Requirement", "CONSOLE-OP-2")]
+    [Trait("Requirement", "CONSOLE-LEGACY-3")]
     public void S15_a_length_for_a_buffer_that_was_only_read_does_no_harm()
     {
         ConsolePort port = Attach();

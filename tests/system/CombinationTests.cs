@@ -7,6 +7,7 @@ namespace VirtioSharp.Tests.System;
 /// <summary>Each boots, tests itself, and reads a disk to its end.</summary>
 [Trait("Needs", "qemu")]
 [Collection("qemu-system")]
+[Trait("Requirement", "CORE-RSVD-5")]
 public sealed class CombinationTests
 {
     private const int ImageLength = 1 << 20;

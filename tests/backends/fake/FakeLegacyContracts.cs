@@ -27,6 +27,8 @@ namespace VirtioSharp.Tests.Backends.Fake;
 [Trait("Requirement", "PCI-LEGACY-17")]
 [Trait("Requirement", "PCI-LEGACY-18")]
 [Trait("Requirement", "BLK-LEGACY-10")]
+[Trait("Requirement", "BLK-LEGACY-1")]
+[Trait("Requirement", "BLK-LEGACY-3")]
 public sealed class FakeLegacyBlockDeviceTests(ITestOutputHelper output) : BlockDeviceContract(output)
 {
     /// <inheritdoc/>
@@ -41,6 +43,7 @@ public sealed class FakeLegacyBlockDeviceWithPinTests(ITestOutputHelper output) 
 }
 
 /// <summary>A console behind the legacy interface.</summary>
+[Trait("Requirement", "CONSOLE-LEGACY-1")]
 public sealed class FakeLegacyConsolePortTests(ITestOutputHelper output) : ConsolePortContract(output)
 {
     /// <inheritdoc/>

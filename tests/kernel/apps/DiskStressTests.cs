@@ -23,6 +23,7 @@ public sealed class DiskStressTests
     [InlineData(FakeVirtioDevice.RingPacked, 13, 2, 50_000)]
     [InlineData(FakeVirtioDevice.RingPacked | FakeVirtioDevice.InOrder, 32, 1, 50_000)]
     [InlineData(FakeVirtioDevice.InOrder, 32, 1, 50_000)]
+    [Trait("Requirement", "BLK-DISCARD-3")]
     public void Nothing_is_ever_read_but_what_was_written(ulong features, int queueSize, int queues, int requests)
     {
         using FakeMachine machine = new();

@@ -10,6 +10,7 @@ namespace VirtioSharp.Tests.Virtio.Queue;
 /// <summary>
 /// Two threads on one ring. Right fences pass always; a missing one shows here often, and never for sure: each is named in Barriers.cs with its pair.
 /// </summary>
+[Trait("Requirement", "CORE-RSVD-8")]
 public sealed class RacingTests
 {
     private const ushort Size = 8;
