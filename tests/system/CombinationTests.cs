@@ -44,7 +44,7 @@ public sealed class CombinationTests
         // QEMU's virtio-mmio offers 1024 descriptors whatever the device has.
         Story(result, "disk0: virtio-blk", combination, wantedVectors: 2, combination.IsMmio ? "0:1024" : $"0:{combination.QueueSize}");
         // A legacy device alone says how large its queues are.
-        Story(result, "console0: virtio-console", combination, wantedVectors: 3, combination.TransportName == "legacy PCI" ? "0:128 1:128" : "0:64 1:64");
+        Story(result, "console0: virtio-console", combination, wantedVectors: 4, combination.TransportName == "legacy PCI" ? "0:128 1:128" : "0:16 1:16");
         bool canReset = combination.QueueReset == "on";
         Assert.Equal(canReset && combination.TransportName == "modern PCI", result.Lines.Contains("PASS disk-queue-reset"));
     }
