@@ -12,8 +12,8 @@ internal sealed class PortCommands
     private const uint WaitMilliseconds = 5000;
     private const ulong Announcements = 20_000_000;
     private const int ChunkLength = 16384;
-    private const int SlowChunkLength = 500;
-    private const ulong SlowInterval = 100_000;
+    private const int SlowChunkLength = 1500;
+    private const ulong SlowInterval = 50_000;
 
     private readonly RunLoop _loop;
 

@@ -295,6 +295,45 @@ public sealed class VirtioBlkZoneTests : DiskScene
     }
 }
 
+/// <summary>A disk with every command there is.</summary>
+public sealed class VirtioBlkStatusTests() : DiskScene(new FakeBlockDevice(1024).DivideInto(new FakeZones(1024, 64, model: 2)))
+{
+    public static TheoryData<BlockOperation> Operations => [.. Enum.GetValues<BlockOperation>()];
+
+    [Theory]
+    [MemberData(nameof(Operations))]
+    public void Every_status_of_every_command_is_told_and_the_next_command_works(BlockOperation operation)
+    {
+        Device.Allow(FakeBlockDevice.Discard, 64).Allow(FakeBlockDevice.WriteZeroes, 64).Allow(FakeBlockDevice.SecureErase, 64);
+        Device.OfferedFeatures |= FakeBlockDevice.Lifetime;
+        Assert.True(Disk.Supports(operation));
+        (byte? Answer, IoStatus Status)[] answers =
+        [
+            (1, IoStatus.DeviceError), (2, IoStatus.Unsupported), (3, IoStatus.ZoneInvalid), (4, IoStatus.ZoneUnaligned), (5, IoStatus.ZoneOpenLimit),
+            (6, IoStatus.ZoneActiveLimit), (7, IoStatus.DeviceError), (0xFE, IoStatus.DeviceError), (0xFF, IoStatus.DeviceError), (null, IoStatus.DeviceError),
+        ];
+        foreach ((byte? answer, IoStatus status) in answers)
+        {
+            Device.OnStatus = _ => answer;
+            Assert.Equal(status, Do(Request(operation)));
+            Device.OnStatus = null;
+            TestRequest read = TestRequest.For(BlockOperation.Read, 0, Allocate(512));
+            Assert.Equal((IoStatus.Ok, 1), (Do(read), read.Completions));
+        }
+    }
+
+    private TestRequest Request(BlockOperation operation) => operation switch
+    {
+        BlockOperation.Read or BlockOperation.Write => TestRequest.For(operation, 5, Allocate(1024)),
+        BlockOperation.GetId or BlockOperation.GetLifetime => TestRequest.For(operation, 0, Allocate(20)),
+        BlockOperation.ReportZones => TestRequest.For(operation, 64, Allocate(256)),
+        BlockOperation.AppendZone => TestRequest.For(operation, 64, Allocate(512)),
+        BlockOperation.Discard or BlockOperation.WriteZeroes or BlockOperation.SecureErase => Range(operation, 64, 64),
+        BlockOperation.Flush or BlockOperation.ResetAllZones => TestRequest.For(operation, 0, default),
+        _ => TestRequest.For(operation, 64, default),
+    };
+}
+
 /// <summary>Disks whose zones need no care.</summary>
 public sealed class VirtioBlkHostAwareTests() : DiskScene(new FakeBlockDevice(1024).DivideInto(new FakeZones(1024, 64, model: 2)))
 {

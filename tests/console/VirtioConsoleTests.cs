@@ -64,6 +64,29 @@ public sealed class VirtioConsoleTests : IDisposable
     }
 
     [Fact]
+    public void Many_small_writes_become_few_large_buffers()
+    {
+        _device.TransmitCredit = 0;
+        byte[] piece = [1, 2, 3];
+        int written = 0;
+        for (int i = 0; i < 4000; i++)
+        {
+            written += (int)_port.Write(piece);
+        }
+        _machine.Run();
+        int held = _device.Ports[0].Transmit.Count;
+        Assert.Equal(12_000, written);
+        Assert.InRange(held, 1, 4);
+        _device.TransmitCredit = int.MaxValue;
+        ulong end = _machine.Clock.Now + Second;
+        while (_port.HasUnsent && _machine.Clock.Now < end)
+        {
+            SleepAsTheRunLoopDoes();
+        }
+        Assert.Equal(written, _device.Output.Length);
+    }
+
+    [Fact]
     public void An_idle_console_is_looked_at_a_few_times_a_second_and_no_more()
     {
         ulong end = _machine.Clock.Now + 10 * Second;
