@@ -63,19 +63,9 @@ internal static class ByteCommands
         {
             return false;
         }
-        IoStatus status = IoStatus.Ok;
-        for (int i = at + 1; i < words.Length && status == IoStatus.Ok; i++)
-        {
-            string word = i + 1 < words.Length ? words[i] + " " : words[i];
-            byte[] bytes = new byte[word.Length];
-            for (int j = 0; j < bytes.Length; j++)
-            {
-                bytes[j] = (byte)word[j];
-            }
-            status = await stream!.WriteAsync(position, bytes, 0, bytes.Length);
-            position += (uint)bytes.Length;
-        }
-        IoStatus flushed = await stream!.FlushAsync();
+        byte[] bytes = CommandText.BytesOf(words, at + 1);
+        IoStatus status = await stream!.WriteAsync(position, bytes, 0, bytes.Length);
+        IoStatus flushed = await stream.FlushAsync();
         stream.Free();
         return DiskCommands.Report(status == IoStatus.Ok ? flushed : status, "poke", output);
     }

@@ -143,30 +143,22 @@ public sealed class Commands
             output.Write(port.Label).Write(": ").Write(port.Columns).Write(" columns, ").Write(port.Rows).Write(" rows (0: not said)\n");
             return true;
         }
-        for (int i = 1; i < words.Length; i++)
+        byte[] bytes = CommandText.BytesOf(words, 1, "\n");
+        int sent = (int)port.Write(bytes);
+        for (int tries = 0; sent < bytes.Length && tries < ConsoleTries && !port.IsFailed; tries++)
         {
-            byte[] bytes = new byte[words[i].Length + 1];
-            for (int j = 0; j < words[i].Length; j++)
-            {
-                bytes[j] = (byte)words[i][j];
-            }
-            bytes[words[i].Length] = (byte)(i + 1 < words.Length ? ' ' : '\n');
-            int sent = (int)port.Write(bytes);
-            for (int tries = 0; sent < bytes.Length && tries < ConsoleTries && !port.IsFailed; tries++)
-            {
-                await _system.Loop.After(1_000_000);
-                sent += (int)port.Write(new ReadOnlySpan<byte>(bytes, sent, bytes.Length - sent));
-            }
-            // The end of the kernel may follow at once: the device has to have taken the text before.
-            for (int tries = 0; port.HasUnsent && tries < ConsoleTries && !port.IsFailed; tries++)
-            {
-                await _system.Loop.After(200_000);
-            }
-            if (sent < bytes.Length || port.HasUnsent || port.IsFailed)
-            {
-                output.Write("the console does not take the text: is anybody reading at the other end?\n");
-                return false;
-            }
+            await _system.Loop.After(1_000_000);
+            sent += (int)port.Write(new ReadOnlySpan<byte>(bytes, sent, bytes.Length - sent));
+        }
+        // The end of the kernel may follow at once: the device has to have taken the text before.
+        for (int tries = 0; port.HasUnsent && tries < ConsoleTries && !port.IsFailed; tries++)
+        {
+            await _system.Loop.After(200_000);
+        }
+        if (sent < bytes.Length || port.HasUnsent || port.IsFailed)
+        {
+            output.Write("the console does not take the text: is anybody reading at the other end?\n");
+            return false;
         }
         return true;
     }

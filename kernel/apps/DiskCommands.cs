@@ -200,27 +200,11 @@ internal sealed class DiskCommands
         {
             return false;
         }
-        FillWithText(buffer, words, at + 1);
+        ReadOnlySpan<byte> text = CommandText.BytesOf(words, at + 1);
+        text.Slice(0, Math.Min(text.Length, (int)buffer.Length)).CopyTo(buffer.Span);
         IoStatus status = await disk.WriteAsync(sector, buffer);
         disk.Dma.Free(buffer);
         return Report(status, "write", output);
-    }
-
-    private static void FillWithText(in DmaBuffer buffer, string[] words, int from)
-    {
-        Span<byte> bytes = buffer.Span;
-        int length = 0;
-        for (int i = from; i < words.Length; i++)
-        {
-            for (int j = 0; j < words[i].Length && length < bytes.Length; j++)
-            {
-                bytes[length++] = (byte)words[i][j];
-            }
-            if (i + 1 < words.Length && length < bytes.Length)
-            {
-                bytes[length++] = (byte)' ';
-            }
-        }
     }
 
     private static async ValueTask<bool> IdAsync(BlockDevice disk, Terminal output)
@@ -270,9 +254,8 @@ internal sealed class DiskCommands
             stress.Expect(i, block);
             hash.Add(block);
         }
-        output.Write("stress: ").Write(requests).Write(" requests at depth ").Write(depth).Write(", ").Write(stress.Blocks).Write(" blocks as expected, hash ");
-        WriteHash(hash, output);
-        output.EndLine();
+        output.Write("stress: ").Write(requests).Write(" requests at depth ").Write(depth).Write(", ").Write(stress.Blocks).Write(" blocks as expected, hash ")
+            .WriteHash(hash).EndLine();
         return true;
     }
 
@@ -289,16 +272,6 @@ internal sealed class DiskCommands
             default:
                 output.Write("journal overwrites the disk with numbered records: disk journal write|careless|check\n");
                 return false;
-        }
-    }
-
-    private static void WriteHash(Sha256 hash, Terminal output)
-    {
-        byte[] result = new byte[32];
-        hash.Finish(result);
-        for (int i = 0; i < result.Length; i++)
-        {
-            output.WriteHex(result[i], 2);
         }
     }
 
@@ -344,8 +317,7 @@ internal sealed class DiskCommands
         {
             return Report(status, "read", output);
         }
-        WriteHash(hash, output);
-        output.Write("  ").Write(disk.Name).EndLine();
+        output.WriteHash(hash).Write("  ").Write(disk.Name).EndLine();
         return true;
     }
 }

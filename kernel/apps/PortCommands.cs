@@ -94,18 +94,10 @@ internal sealed class PortCommands
     private static async ValueTask<bool> SendAsync(ConsolePort port, string[] words, Terminal output)
     {
         AsyncPort stream = await OpenAsync(port);
-        for (int i = 3; i < words.Length; i++)
+        byte[] bytes = CommandText.BytesOf(words, 3, "\n");
+        if (!await stream.WriteAsync(bytes, 0, bytes.Length))
         {
-            byte[] bytes = new byte[words[i].Length + 1];
-            for (int j = 0; j < words[i].Length; j++)
-            {
-                bytes[j] = (byte)words[i][j];
-            }
-            bytes[words[i].Length] = i + 1 < words.Length ? (byte)' ' : (byte)'\n';
-            if (!await stream.WriteAsync(bytes, 0, bytes.Length))
-            {
-                return Gone(port, output);
-            }
+            return Gone(port, output);
         }
         return await stream.FlushAsync() || Gone(port, output);
     }
@@ -160,7 +152,7 @@ internal sealed class PortCommands
         {
             return Gone(port, output);
         }
-        WriteHash(port, hash, count, output);
+        output.WriteHash(hash).Write("  ").Write(port.Label).Write(" ").Write(count).Write(" bytes\n");
         return true;
     }
 
@@ -186,7 +178,7 @@ internal sealed class PortCommands
                 await _loop.After(SlowInterval);
             }
         }
-        WriteHash(port, hash, count, output);
+        output.WriteHash(hash).Write("  ").Write(port.Label).Write(" ").Write(count).Write(" bytes\n");
         return true;
     }
 
@@ -199,17 +191,6 @@ internal sealed class PortCommands
             await stream.WhenOpened();
         }
         return stream;
-    }
-
-    private static void WriteHash(ConsolePort port, Sha256 hash, ulong count, Terminal output)
-    {
-        byte[] result = new byte[32];
-        hash.Finish(result);
-        for (int i = 0; i < result.Length; i++)
-        {
-            output.WriteHex(result[i], 2);
-        }
-        output.Write("  ").Write(port.Label).Write(" ").Write(count).Write(" bytes\n");
     }
 
     private static bool Gone(ConsolePort port, Terminal output)
