@@ -1,4 +1,5 @@
 // One request to a block device, and what becomes of it.
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
@@ -59,7 +60,19 @@ public enum BlockOperation
 public abstract class BlockRequest
 {
     private DmaBuffer[] _buffers = new DmaBuffer[1];
+    private Rare? _rare;
     private int _bufferCount;
+
+    /// <summary>What few requests need: apart, so that the others fit into few cache lines.</summary>
+    private sealed class Rare
+    {
+        internal ulong RangeSectors;
+        internal ulong Timeout;
+        internal ulong AppendedAt;
+        internal ulong WritesBefore;
+        internal uint SubmittedTick;
+        internal bool MayUnmap;
+    }
 
     /// <summary>What to do.</summary>
     public BlockOperation Operation { get; private set; }
@@ -67,20 +80,41 @@ public abstract class BlockRequest
     /// <summary>The first sector, in units of 512 bytes whatever the block size.</summary>
     public ulong Sector { get; private set; }
 
-    /// <summary>How many sectors a range has that is given without buffers (<see cref="PrepareRange"/>); 0 for requests with buffers.</summary>
-    public ulong RangeSectors { get; private set; }
+    /// <summary>How many sectors a range has that is given without buffers (<see cref="PrepareRange"/>); 0 for others.</summary>
+    public ulong RangeSectors => _rare is null ? 0 : _rare.RangeSectors;
 
     /// <summary>For <see cref="BlockOperation.WriteZeroes"/>: true when the device may give the space back.</summary>
-    public bool MayUnmap { get; private set; }
+    public bool MayUnmap => _rare is not null && _rare.MayUnmap;
 
     /// <summary>
     /// After how many nanoseconds from its submit the request is given up, 0 for what the device thinks best. It is looked at every 10 ms.
     /// A request that the device holds is taken back by a reset, which others in flight survive. Set while it is not in flight; stays set.
     /// </summary>
-    public ulong Timeout { get; set; }
+    public ulong Timeout
+    {
+        get => _rare is null ? 0 : _rare.Timeout;
+        set
+        {
+            if (value != Timeout)
+            {
+                Details.Timeout = value;
+            }
+        }
+    }
+
+    /// <summary>True when the request has a timeout of its own.</summary>
+    internal bool HasTimeout
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _rare is not null && _rare.Timeout != 0;
+    }
 
     /// <summary>After a <see cref="BlockOperation.AppendZone"/> that ended well: the first sector that was written.</summary>
-    public ulong AppendedAt { get; internal set; }
+    public ulong AppendedAt
+    {
+        get => _rare is null ? 0 : _rare.AppendedAt;
+        internal set => Details.AppendedAt = value;
+    }
 
     /// <summary>How it ended; <see cref="IoStatus.InFlight"/> before.</summary>
     public IoStatus Status { get; private set; }
@@ -92,7 +126,11 @@ public abstract class BlockRequest
     internal ulong Origin;
 
     /// <summary>Used by the driver that holds the request: when it was submitted, in ticks of the driver, if it has a timeout.</summary>
-    internal uint SubmittedTick;
+    internal uint SubmittedTick
+    {
+        get => _rare is null ? 0 : _rare.SubmittedTick;
+        set => Details.SubmittedTick = value;
+    }
 
     /// <summary>Used by the driver that holds the request: the parts it was split into that have not come back.</summary>
     internal int PendingParts;
@@ -110,7 +148,13 @@ public abstract class BlockRequest
     internal bool WasIssued;
 
     /// <summary>Used by the driver that holds the request: for a flush, how many writes had been completed when it was issued.</summary>
-    internal ulong WritesBefore;
+    internal ulong WritesBefore
+    {
+        get => _rare is null ? 0 : _rare.WritesBefore;
+        set => Details.WritesBefore = value;
+    }
+
+    private Rare Details => _rare ??= new Rare();
 
     /// <summary>The sector as the device counts, not the range of it that the request was given to.</summary>
     internal ulong DeviceSector => Sector + Origin;
@@ -120,7 +164,7 @@ public abstract class BlockRequest
     {
         Operation = operation;
         Sector = sector;
-        RangeSectors = 0;
+        ForgetRange();
         _bufferCount = buffer.Length == 0 ? 0 : 1;
         _buffers[0] = buffer;
     }
@@ -130,7 +174,7 @@ public abstract class BlockRequest
     {
         Operation = operation;
         Sector = sector;
-        RangeSectors = 0;
+        ForgetRange();
         if (buffers.Length > _buffers.Length)
         {
             _buffers = new DmaBuffer[buffers.Length];
@@ -146,14 +190,23 @@ public abstract class BlockRequest
     public void PrepareRange(BlockOperation operation, ulong sector, ulong sectors, bool mayUnmap = false)
     {
         Prepare(operation, sector, default(DmaBuffer));
-        RangeSectors = sectors;
-        MayUnmap = mayUnmap;
+        Details.RangeSectors = sectors;
+        Details.MayUnmap = mayUnmap;
     }
 
     /// <summary>
     /// Called from <see cref="Device.Poll"/>, <see cref="Device.Remove"/> or <see cref="BlockDevice.TryCancel"/>, never from a submit. May submit again.
     /// </summary>
     protected abstract void OnCompleted();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void ForgetRange()
+    {
+        if (_rare is not null)
+        {
+            _rare.RangeSectors = 0;
+        }
+    }
 
     /// <summary>Notes that a driver took the request.</summary>
     internal void Begin() => Status = IoStatus.InFlight;
@@ -163,7 +216,10 @@ public abstract class BlockRequest
     {
         Contract.Require(Status == IoStatus.InFlight, "a block request was completed twice");
         Status = status;
-        Origin = 0;
+        if (Origin != 0)
+        {
+            Origin = 0;
+        }
         OnCompleted();
     }
 }

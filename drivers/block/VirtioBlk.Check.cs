@@ -1,4 +1,5 @@
 // A virtio block device: what is refused before the device sees anything (virtio 5.2.6.1).
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
@@ -22,6 +23,7 @@ public sealed partial class VirtioBlk
     private IoStatus Check(BlockRequest request) =>
         request.Operation <= BlockOperation.Write ? CheckTransfer(request) : CheckCommand(request);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IoStatus CheckTransfer(BlockRequest request)
     {
         IoStatus status = CheckBuffers(request, out ulong sectors);
@@ -29,14 +31,12 @@ public sealed partial class VirtioBlk
         {
             return status;
         }
-        if (_limits.IsReadOnly)
-        {
-            return IoStatus.ReadOnly;
-        }
-        if (_limits.Zones.Model != ZoneModel.HostManaged)
-        {
-            return IoStatus.Ok;
-        }
+        return _limits.IsReadOnly ? IoStatus.ReadOnly : _limits.Zones.Model != ZoneModel.HostManaged ? IoStatus.Ok : CheckManaged(request, sectors);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private IoStatus CheckManaged(BlockRequest request, ulong sectors)
+    {
         // Wherever the request may be cut, a part has to be whole too.
         ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
         for (int i = 0; i < buffers.Length; i++)
@@ -50,6 +50,7 @@ public sealed partial class VirtioBlk
     }
 
     /// <summary>Buffers of whole blocks, which lie on the disk with the place they are for.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IoStatus CheckBuffers(BlockRequest request, out ulong sectors)
     {
         ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
@@ -75,6 +76,7 @@ public sealed partial class VirtioBlk
 
     private bool IsInside(ulong sector, ulong sectors) => sectors <= _limits.SectorCount && sector <= _limits.SectorCount - sectors;
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private IoStatus CheckCommand(BlockRequest request)
     {
         BlockOperation operation = request.Operation;

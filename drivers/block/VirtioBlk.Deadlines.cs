@@ -47,7 +47,7 @@ public sealed partial class VirtioBlk
     private bool IsOverdue(BlockRequest request, uint issued, uint tick) => tick - issued >= TimeoutTicks || IsOverdue(request, tick);
 
     private static bool IsOverdue(BlockRequest request, uint tick) =>
-        request.Timeout != 0 && tick - request.SubmittedTick >= TicksOf(request.Timeout);
+        request.HasTimeout && tick - request.SubmittedTick >= TicksOf(request.Timeout);
 
     /// <summary>True when a part has been with the device for longer than it may; the slots are looked at only when that can be.</summary>
     private bool IsPartOverdue()

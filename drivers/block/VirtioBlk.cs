@@ -208,7 +208,7 @@ public sealed partial class VirtioBlk : BlockDevice
         {
             BeginLooking();
         }
-        if (request.Timeout != 0)
+        if (request.HasTimeout)
         {
             NoteTimeout(request);
         }

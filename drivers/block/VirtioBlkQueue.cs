@@ -1,4 +1,5 @@
 // One request queue of a virtio block device, with the slots of its requests (virtio 5.2.2, 5.2.6).
+using System.Runtime.CompilerServices;
 using System.Threading;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio.Queue;
@@ -86,6 +87,7 @@ internal sealed unsafe class VirtioBlkQueue
     /// One request of the protocol: header, the first <paramref name="count"/> pieces, which the device writes when <paramref name="isRead"/>,
     /// status byte. It counts only if the device writes at least <paramref name="readLength"/> bytes before the status. False when there is no room.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryIssue(BlockRequest request, uint type, ulong sector, int count, uint readLength, bool isRead)
     {
         if (_freeCount == 0)
@@ -129,8 +131,13 @@ internal sealed unsafe class VirtioBlkQueue
         *(uint*)(range.Pointer + VirtioBlkFormat.RangeCountOffset) = sectors;
         *(uint*)(range.Pointer + VirtioBlkFormat.RangeFlagsOffset) = mayUnmap ? VirtioBlkFormat.RangeUnmap : 0;
         _segments[0] = range;
-        return TryIssue(request, type, 0, 1, 0, isRead: false);
+        return TryIssueApart(request, type, 0, 1, 0, isRead: false);
     }
+
+    /// <summary>The same as <see cref="TryIssue"/>, for callers that are not in a hurry.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal bool TryIssueApart(BlockRequest request, uint type, ulong sector, int count, uint readLength, bool isRead) =>
+        TryIssue(request, type, sector, count, readLength, isRead);
 
     /// <summary>A zone append, whose answer has a sector before the status (5.2.6, struct virtio_blk_req_za); see <see cref="TryIssue"/>.</summary>
     internal bool TryIssueAppend(BlockRequest request, uint type, ulong sector, int count)
@@ -167,6 +174,7 @@ internal sealed unsafe class VirtioBlkQueue
     }
 
     /// <summary>Takes back one part that the device is done with, and says what became of it; false when there is none, or the ring broke.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryTake(out BlockRequest? request, out IoStatus status)
     {
         if (!Ring.TryTakeUsed(out ushort number, out uint written))
@@ -178,7 +186,7 @@ internal sealed unsafe class VirtioBlkQueue
         ref Slot slot = ref _slots[number];
         request = slot.Request!;
         status = StatusOf(ref slot, written);
-        if (status == IoStatus.Ok && request.Operation > BlockOperation.Write)
+        if (request.Operation > BlockOperation.Write && status == IoStatus.Ok)
         {
             status = ReadAnswer(request, ref slot, written);
         }
@@ -220,6 +228,7 @@ internal sealed unsafe class VirtioBlkQueue
     /// <summary>Gives the slots' memory back; the device was reset, and nothing is in flight.</summary>
     internal void Free() => _dma.Free(_memory);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Hold(BlockRequest request, ref Slot slot, uint readLength)
     {
         _freeCount--;
@@ -252,15 +261,21 @@ internal sealed unsafe class VirtioBlkQueue
     }
 
     /// <summary>Reads the status byte once. A read counts only when all of it was written (2.7.8.3: beyond len nothing may be assumed).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IoStatus StatusOf(ref Slot slot, uint written)
     {
         byte status = Volatile.Read(ref *slot.Status.Pointer);
-        if (status == VirtioBlkFormat.StatusOk)
+        if (status != VirtioBlkFormat.StatusOk)
         {
-            // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
-            return written > slot.ReadLength || slot.ReadLength == 0 || _ignoresLengths ? IoStatus.Ok : IoStatus.DeviceError;
+            return ErrorOf(status);
         }
-        return status switch
+        // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
+        return written > slot.ReadLength || slot.ReadLength == 0 || _ignoresLengths ? IoStatus.Ok : IoStatus.DeviceError;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private IoStatus ErrorOf(byte status) =>
+        status switch
         {
             VirtioBlkFormat.StatusUnsupported => IoStatus.Unsupported,
             _ when _zoneSectors == 0 => IoStatus.DeviceError,
@@ -270,9 +285,9 @@ internal sealed unsafe class VirtioBlkQueue
             VirtioBlkFormat.StatusZoneActive => IoStatus.ZoneActiveLimit,
             _ => IoStatus.DeviceError,
         };
-    }
 
     /// <summary>What some commands answer besides their status, checked.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private IoStatus ReadAnswer(BlockRequest request, ref Slot slot, uint written)
     {
         if (request.Operation == BlockOperation.AppendZone)

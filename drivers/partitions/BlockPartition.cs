@@ -106,7 +106,7 @@ public sealed class BlockPartition : BlockDevice
     {
         ulong sectors = request.RangeSectors;
         ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
-        if (request.Operation is BlockOperation.Read or BlockOperation.Write)
+        if (request.Operation <= BlockOperation.Write)
         {
             ulong length = 0;
             for (int i = 0; i < buffers.Length; i++)

@@ -14,9 +14,16 @@ public sealed class AsyncBlockRequest : BlockRequest
 
     private AsyncBlockRequest? _next;
     private Action? _continuation;
-    private BlockDevice? _disk;
-    private CancellationTokenRegistration _cancellation;
+    private Cancellation? _cancellation;
     private IoStatus _result;
+    private bool _isSpecial;
+
+    /// <summary>How a request can be called off; apart, since few need it and all are touched.</summary>
+    private sealed class Cancellation
+    {
+        internal BlockDevice? Disk;
+        internal CancellationTokenRegistration Registration;
+    }
 
     internal static AsyncBlockRequest Submit(BlockDevice disk, BlockOperation operation, ulong sector, in DmaBuffer buffer)
     {
@@ -80,6 +87,7 @@ public sealed class AsyncBlockRequest : BlockRequest
 
     private void Submit(BlockDevice disk, CancellationToken cancellation)
     {
+        _isSpecial = true;
         if (!cancellation.CanBeCanceled)
         {
             Submit(disk);
@@ -93,28 +101,39 @@ public sealed class AsyncBlockRequest : BlockRequest
         Submit(disk);
         if (_result == IoStatus.InFlight)
         {
-            _disk = disk;
             s_cancel ??= Cancel;
-            _cancellation = cancellation.Register(s_cancel, this);
+            _cancellation ??= new Cancellation();
+            _cancellation.Disk = disk;
+            _cancellation.Registration = cancellation.Register(s_cancel, this);
         }
     }
 
     private static void Cancel(object? state)
     {
         AsyncBlockRequest request = (AsyncBlockRequest)state!;
-        request._disk?.TryCancel(request);
+        request._cancellation!.Disk?.TryCancel(request);
+    }
+
+    /// <summary>What only this use of the request had goes.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void EndSpecial()
+    {
+        _isSpecial = false;
+        Timeout = 0;
+        if (_cancellation is not null)
+        {
+            _cancellation.Disk = null;
+            _cancellation.Registration.Dispose();
+        }
     }
 
     private IoStatus Take()
     {
         IoStatus result = _result;
-        if (_disk is not null)
+        if (_isSpecial)
         {
-            _disk = null;
-            _cancellation.Dispose();
-            _cancellation = default;
+            EndSpecial();
         }
-        Timeout = 0;
         _next = s_free;
         s_free = this;
         return result;
