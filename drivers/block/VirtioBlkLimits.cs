@@ -185,6 +185,10 @@ internal struct VirtioBlkLimits
         {
             return ProbeResult.Failed("size_max leaves no room for the write granularity", granularity);
         }
+        if (granularity != 0 && Math.Max(granularity, BlockSize) % Math.Min(granularity, BlockSize) != 0)
+        {
+            return ProbeResult.Failed("the write granularity and the block size do not fit together", granularity);
+        }
         return granularity == 0 || granularity % BlockDevice.SectorSize != 0 || (ulong)Zones.ZoneSectors * BlockDevice.SectorSize % granularity != 0
             ? ProbeResult.Failed("the write granularity does not divide the zones", granularity)
             : ProbeResult.Bound;

@@ -265,6 +265,16 @@ public sealed class VirtioBlkZoneTests : DiskScene
         machine.AssertNothingLeaked();
     }
 
+    [Fact]
+    public void A_granularity_that_cuts_blocks_fails_the_probe()
+    {
+        using FakeMachine machine = new();
+        machine.Plug(new FakeBlockDevice(960).SetBlockSize(1024).DivideInto(new FakeZones(960, 96, granularity: 1536)));
+        Backends.Fake.FakeBinding.Attach(machine, out List<ProbeResult> results);
+        Assert.Contains(results, result => result.Reason.Contains("do not fit together", StringComparison.Ordinal));
+        machine.AssertNothingLeaked();
+    }
+
     private Zone[] Report(ulong sector, uint room)
     {
         DmaBuffer buffer = Allocate(room);
