@@ -211,13 +211,42 @@ public sealed class HostilePortTests : IDisposable
         PortWorks();
     }
 
+    [Fact]
+    public void F09_several_ports_of_which_there_are_none_are_one_port() => UsesPorts(0, 1);
+
     [Theory]
-    [InlineData(0u, 1)]
     [InlineData(1u, 1)]
     [InlineData(2u, 2)]
     [InlineData(5u, 4)]
     [InlineData(uint.MaxValue, 4)]
-    public void F09_G11_no_more_ports_are_used_than_there_are_queues_for(uint said, int used)
+    public void G11_no_more_ports_are_used_than_there_are_queues_for(uint said, int used) => UsesPorts(said, used);
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public void S16_a_host_that_leaves_in_the_middle_of_a_write_loses_only_what_it_had(int taken)
+    {
+        ConsolePort port = Console.Port(0);
+        _device.Ports[1].TransmitCredit = taken;
+        byte[] bytes = new byte[10_000];
+        Array.Fill(bytes, (byte)'x');
+        uint written = port.Write(bytes);
+        Settle();
+        _device.SetHostOpen(1, false);
+        Settle();
+        int before = _device.Ports[1].Output.Count;
+        _device.Ports[1].TransmitCredit = int.MaxValue; // the device takes what it holds, and throws it away
+        Settle();
+        Assert.Equal((ulong)0, Console.Recoveries);
+        _device.SetHostOpen(1, true);
+        Settle();
+        Assert.False(port.HasUnsent);
+        Assert.Equal((int)written, _device.Ports[1].Output.Count);
+        Assert.True(before <= written);
+        PortWorks();
+    }
+
+    private void UsesPorts(uint said, int used)
     {
         BinaryPrimitives.WriteUInt32LittleEndian(_device.Config.AsSpan(4), said);
         using FakeMachine machine = new();
