@@ -10,7 +10,7 @@ namespace VirtioSharp.Drivers.Partitions;
 /// </summary>
 public abstract class PartitionScan : BlockRequest
 {
-    /// <summary>The most logical partitions that are followed.</summary>
+    /// <summary>The most links of the chain of logical partitions that are followed, whether they hold one or not.</summary>
     public const int MaxLogical = 60;
 
     private enum Step
@@ -34,6 +34,7 @@ public abstract class PartitionScan : BlockRequest
     private MbrEntry _extended;
     private ulong _chainAt;
     private int _logical;
+    private int _links;
 
     /// <summary>Prepares to read the table of a disk.</summary>
     protected PartitionScan(BlockDevice disk)
@@ -80,8 +81,7 @@ public abstract class PartitionScan : BlockRequest
     {
         if (Status != IoStatus.Ok)
         {
-            ReadStatus = Status;
-            Finish("the partition table can't be read");
+            OnUnreadable(Status);
             return;
         }
         ReadOnlySpan<byte> bytes = Buffers[0].Span;
@@ -109,11 +109,21 @@ public abstract class PartitionScan : BlockRequest
         IoStatus status = _disk.Submit(this);
         if (status != IoStatus.Ok)
         {
-            ReadStatus = status;
-            Finish("the partition table can't be read");
+            OnUnreadable(status);
             return;
         }
         _disk.Kick();
+    }
+
+    private void OnUnreadable(IoStatus status)
+    {
+        if (_step >= Step.GuidHeader && !_isCopy)
+        {
+            TryCopy("the GUID partition table can't be read");
+            return;
+        }
+        ReadStatus = status;
+        Finish("the partition table can't be read");
     }
 
     private void Finish(string error)
@@ -197,9 +207,9 @@ public abstract class PartitionScan : BlockRequest
             Finish("the partition table is corrupt: the chain of logical partitions goes back or leaves its partition");
             return;
         }
-        if (_logical == MaxLogical)
+        if (++_links == MaxLogical)
         {
-            Finish("the partition table has more logical partitions than are followed: 60");
+            Finish("the partition table has a longer chain of logical partitions than is followed: 60");
             return;
         }
         _chainAt = at;

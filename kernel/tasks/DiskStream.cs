@@ -25,6 +25,7 @@ public sealed class DiskStream
     {
         internal ulong Number;
         internal ulong LastUse;
+        internal uint Length; // of the last piece less than the others; the disk may grow
         internal bool IsValid;
         internal bool IsDirty;
     }
@@ -73,9 +74,9 @@ public sealed class DiskStream
         {
             int length = LengthInLine(position, count);
             int line = Find(position / _lineLength);
-            if (line < 0)
+            if (line < 0 || _lines[line].Length < LengthOf(position / _lineLength))
             {
-                line = Oldest();
+                line = line < 0 ? Oldest() : line;
                 IoStatus status = await FillAsync(line, position / _lineLength);
                 if (status != IoStatus.Ok)
                 {
@@ -107,9 +108,9 @@ public sealed class DiskStream
             int length = LengthInLine(position, count);
             ulong number = position / _lineLength;
             int line = Find(number);
-            if (line < 0)
+            if (line < 0 || _lines[line].Length < LengthOf(number))
             {
-                line = Oldest();
+                line = line < 0 ? Oldest() : line;
                 // What is overwritten whole need not be read before.
                 IoStatus status = length == (int)LengthOf(number) ? await EmptyAsync(line, number) : await FillAsync(line, number);
                 if (status != IoStatus.Ok)
@@ -149,7 +150,7 @@ public sealed class DiskStream
     private int LengthInLine(ulong position, int count) => (int)Math.Min((ulong)count, _lineLength - position % _lineLength);
 
     /// <summary>How many bytes of a line lie on the disk: the last one may be short.</summary>
-    private uint LengthOf(ulong number) => (uint)Math.Min(_lineLength, Length - number * _lineLength);
+    private uint LengthOf(ulong number) => number * _lineLength < Length ? (uint)Math.Min(_lineLength, Length - number * _lineLength) : 0;
 
     private DmaBuffer Memory(int line, uint length) => _memory.Slice((uint)line * _lineLength, length);
 
@@ -165,8 +166,10 @@ public sealed class DiskStream
         return line;
     }
 
+    /// <summary>The place that is given up: one that need not be written, so that a block that can't be written does not stand in the way of others.</summary>
     private int Oldest()
     {
+        int clean = -1;
         int oldest = 0;
         for (int i = 0; i < _lines.Length; i++)
         {
@@ -175,8 +178,9 @@ public sealed class DiskStream
                 return i;
             }
             oldest = _lines[i].LastUse < _lines[oldest].LastUse ? i : oldest;
+            clean = !_lines[i].IsDirty && (clean < 0 || _lines[i].LastUse < _lines[clean].LastUse) ? i : clean;
         }
-        return oldest;
+        return clean < 0 ? oldest : clean;
     }
 
     private async ValueTask<IoStatus> EmptyAsync(int line, ulong number)
@@ -185,6 +189,7 @@ public sealed class DiskStream
         if (status == IoStatus.Ok)
         {
             _lines[line].Number = number;
+            _lines[line].Length = LengthOf(number);
             _lines[line].IsValid = true;
         }
         return status;
@@ -203,6 +208,7 @@ public sealed class DiskStream
         if (status == IoStatus.Ok)
         {
             _lines[line].Number = number;
+            _lines[line].Length = LengthOf(number);
             _lines[line].IsValid = true;
         }
         return status;
@@ -216,7 +222,7 @@ public sealed class DiskStream
         }
         ulong number = _lines[line].Number;
         Transfers++;
-        IoStatus status = await _disk.WriteAsync(number * (_lineLength / BlockDevice.SectorSize), Memory(line, LengthOf(number)));
+        IoStatus status = await _disk.WriteAsync(number * (_lineLength / BlockDevice.SectorSize), Memory(line, _lines[line].Length));
         if (status == IoStatus.Ok)
         {
             _lines[line].IsDirty = false;

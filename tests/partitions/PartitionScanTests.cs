@@ -107,7 +107,7 @@ public sealed class PartitionScanTests
 
     [Theory]
     [InlineData(60, "")]
-    [InlineData(61, "more logical partitions")]
+    [InlineData(61, "longer chain of logical partitions")]
     public void No_more_logical_partitions_are_followed_than_bounded(int count, string message)
     {
         TableDisk disk = new TableDisk().Mbr(0, (0, 0x05, 1000, 9000));
@@ -207,15 +207,41 @@ public sealed class PartitionScanTests
         Assert.Empty(scan.All);
     }
 
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(3)]
-    public void A_block_that_can_not_be_read_is_an_error(int number)
+    [Fact]
+    public void Links_without_a_partition_count_too()
+    {
+        TableDisk disk = new TableDisk().Mbr(0, (0, 0x05, 1000, 9000));
+        for (uint i = 0; i < 1000; i++)
+        {
+            disk.Mbr(1000 + i, (1, 0x05, i + 1, 1));
+        }
+        Assert.Contains("longer chain", disk.Scan().Error);
+        Assert.InRange(disk.Disk.Requests, 60, 62);
+    }
+
+    [Fact]
+    public void A_first_block_that_can_not_be_read_is_an_error()
     {
         TableDisk disk = new TableDisk().Guid().Put(0, TableDisk.LinuxType, 100, 200);
-        disk.Disk.Fails = _ => disk.Disk.Requests == number ? IoStatus.DeviceError : null;
+        disk.Disk.Fails = _ => IoStatus.DeviceError;
         TestScan scan = disk.Scan();
+        Assert.Equal(("the partition table can't be read", IoStatus.DeviceError, 0), (scan.Error, scan.ReadStatus, scan.Found.Count));
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void A_GUID_table_that_can_not_be_read_is_replaced_by_its_copy_and_without_one_it_is_an_error(int number)
+    {
+        TableDisk disk = new TableDisk().Guid().Put(0, TableDisk.LinuxType, 100, 200);
+        int first = disk.Disk.Requests;
+        disk.Disk.Fails = _ => disk.Disk.Requests - first == number ? IoStatus.DeviceError : null;
+        TestScan scan = disk.Scan();
+        Assert.Equal(("", 1), (scan.Error, scan.Found.Count));
+        Assert.Contains("can't be read; the copy", scan.Warning);
+        first = disk.Disk.Requests;
+        disk.Disk.Fails = _ => disk.Disk.Requests - first >= number ? IoStatus.DeviceError : null;
+        scan = disk.Scan();
         Assert.Equal(("the partition table can't be read", IoStatus.DeviceError, 0), (scan.Error, scan.ReadStatus, scan.Found.Count));
     }
 

@@ -13,6 +13,9 @@ public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevic
     /// <summary>What is on the disk.</summary>
     public byte[] Bytes { get; } = new byte[sectors * SectorSize];
 
+    /// <summary>How many of its sectors the disk says that it has.</summary>
+    public ulong Visible { get; set; } = sectors;
+
     /// <summary>Says how a request ends; null for well.</summary>
     public Func<BlockRequest, IoStatus?>? Fails { get; set; }
 
@@ -38,7 +41,7 @@ public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevic
     public override DmaSpace Dma => _machine.Dma;
 
     /// <inheritdoc/>
-    public override ulong SectorCount => sectors;
+    public override ulong SectorCount => Visible;
 
     /// <inheritdoc/>
     public override uint BlockSize => blockSize;
@@ -59,7 +62,7 @@ public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevic
         ulong sector = request.DeviceSector;
         uint blockSectors = blockSize / SectorSize;
         bool isTransfer = request.Operation is BlockOperation.Read or BlockOperation.Write;
-        if (isTransfer && (sector % blockSectors != 0 || length % blockSize != 0 || length / SectorSize > sectors || sector > sectors - length / SectorSize))
+        if (isTransfer && (sector % blockSectors != 0 || length % blockSize != 0 || length / SectorSize > Visible || sector > Visible - length / SectorSize))
         {
             Breaches++;
             return IoStatus.OutOfRange;

@@ -105,6 +105,39 @@ public sealed class DiskStreamTests
         Assert.Equal((5, 1), (disk.Requests, disk.Flushes));
     }
 
+    [Fact]
+    public void A_disk_that_grows_keeps_what_is_behind_its_old_end()
+    {
+        MemoryDisk disk = new(16) { Visible = 11 };
+        disk.Bytes.AsSpan(11 * 512).Fill(0xAB);
+        Assert.True(DiskStream.TryCreate(disk, 2, out DiskStream? stream));
+        Assert.Equal(IoStatus.Ok, Run(disk, stream!.WriteAsync(11 * 512 - 1, [0x11], 0, 1)));
+        disk.Visible = 16;
+        byte[] read = new byte[2];
+        Assert.Equal(IoStatus.Ok, Run(disk, stream.ReadAsync(11 * 512 - 1, read, 0, 2)));
+        Assert.Equal([0x11, 0xAB], read);
+        Assert.Equal(IoStatus.Ok, Run(disk, stream.WriteAsync(11 * 512 + 5, [0x22], 0, 1)));
+        Assert.Equal(IoStatus.Ok, Run(disk, stream.FlushAsync()));
+        Assert.Equal([0x11, 0xAB, 0x22, 0xAB], [disk.Bytes[11 * 512 - 1], disk.Bytes[11 * 512], disk.Bytes[11 * 512 + 5], disk.Bytes[^1]]);
+    }
+
+    [Fact]
+    public void A_place_that_can_not_be_written_stands_in_the_way_of_no_other()
+    {
+        MemoryDisk disk = new(64);
+        disk.Fails = request => request.Operation == BlockOperation.Write && request.Sector < 8 ? IoStatus.DeviceError : null;
+        Assert.True(DiskStream.TryCreate(disk, 2, out DiskStream? stream));
+        Assert.Equal(IoStatus.Ok, Run(disk, stream!.WriteAsync(1, [0x11], 0, 1)));
+        for (ulong place = 4096; place < 32768; place += 4096)
+        {
+            Assert.Equal(IoStatus.Ok, Run(disk, stream.ReadAsync(place, new byte[4], 0, 4)));
+        }
+        Assert.Equal(IoStatus.DeviceError, Run(disk, stream.FlushAsync()));
+        disk.Fails = null;
+        Assert.Equal(IoStatus.Ok, Run(disk, stream.FlushAsync()));
+        Assert.Equal(0x11, disk.Bytes[1]);
+    }
+
     [Theory]
     [InlineData(32768ul, 1)]
     [InlineData(32767ul, 2)]
