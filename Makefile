@@ -10,7 +10,7 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench clean
+.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench asm profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -88,8 +88,14 @@ size: kernel ## what the image consists of
 	@tools/size-report $(KERNEL)
 
 bench: kernel ## measures a disk without cost of its own (null-co), depth 1 to 128
-	@DISK= APPEND='run=bench $(APPEND)' tools/run-qemu $(KERNEL) -blockdev driver=null-co,node-name=null,size=1073741824,read-zeroes=off \
+	@DISK= CONSOLE=none APPEND='run=bench $(APPEND)' tools/run-qemu $(KERNEL) -blockdev driver=null-co,node-name=null,size=1073741824,read-zeroes=off \
 	    -device virtio-blk-pci,drive=null,disable-legacy=on </dev/null
+
+asm: kernel ## the machine code of the functions with F in their names: make asm F=VirtioBlk__Submit
+	@tools/show-assembly $(KERNEL) "$${F:?say which function: make asm F=VirtioBlk__Submit}"
+
+profile: kernel ## guest instructions for each request of JOB=randread_4k_qd32, API=await|direct, by function; F=function: one by one
+	@tools/run-profile $(KERNEL)
 
 clean: ## removes everything that was built
 	@rm -rf $(BUILD)

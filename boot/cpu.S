@@ -93,6 +93,11 @@ function cpu_load_idt                       /* (table, limit) */
 function cpu_pause
     pause
     ret
+/* Nothing but places: what counts instructions from outside counts from one to the other (tools/bench). */
+function cpu_mark_begin
+    ret
+function cpu_mark_end
+    ret
 function cpu_enable_interrupts
     sti
     ret

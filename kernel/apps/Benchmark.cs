@@ -1,4 +1,4 @@
-// Measures a disk through the public API: await, with interrupts.
+// Measures a disk through the public APIs: await, or Submit and Poll; with interrupts, or polling where there are none.
 using System.Threading.Tasks;
 using Internal.Runtime;
 using VirtioSharp.Drivers.Block;
@@ -9,23 +9,21 @@ using VirtioSharp.Kernel.Tasks;
 namespace VirtioSharp.Kernel.Apps;
 
 /// <summary>
-/// Runs jobs of a block size, a depth and a direction, and prints a line for each: requests a second, errors, and notifications,
-/// interrupts and bytes allocated for each request.
+/// Runs jobs of a block size, a depth and a direction, and prints a line for each: requests a second, errors, then notifications,
+/// interrupts and bytes allocated for each request, and percentiles of the latency, which a second run of the job finds: looking at
+/// the clock twice for each request would cost the first one speed.
 /// </summary>
 internal sealed class Benchmark
 {
-    private const uint CheckEvery = 64;
+    private const ulong WarmUp = 20_000_000;
+    private const ulong WarmUpRequests = 4;
+    private const uint LatencyShare = 4;
 
     private readonly SystemInformation _system;
     private readonly Terminal _output;
     private readonly BootOptions _options;
+    private readonly LatencyHistogram _latencies = new();
     private BlockDevice _disk = null!;
-    private ulong _random = 88172645463325252;
-    private ulong _sequence;
-    private ulong _done;
-    private ulong _errors;
-    private ulong _end;
-    private bool _stopping;
 
     internal Benchmark(SystemInformation system, Terminal output, BootOptions options)
     {
@@ -34,7 +32,8 @@ internal sealed class Benchmark
         _options = options;
     }
 
-    internal async ValueTask<bool> RunAsync(string only)
+    /// <summary>Runs the jobs, or the one of a name, by await or directly.</summary>
+    internal async ValueTask<bool> RunAsync(bool isDirect, string only)
     {
         BlockDevice? disk = _system.FindDisk(0);
         if (disk is null)
@@ -45,13 +44,13 @@ internal sealed class Benchmark
         _disk = disk;
         bool any = false;
         bool good = true;
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < BenchmarkJob.Count; i++)
         {
-            Job job = JobAt(i);
+            BenchmarkJob job = BenchmarkJob.At(i);
             if (only.Length == 0 || only == job.Name)
             {
                 any = true;
-                good &= await RunJobAsync(job);
+                good &= await RunJobAsync(job, isDirect);
             }
         }
         if (!any)
@@ -61,140 +60,69 @@ internal sealed class Benchmark
         return any && good;
     }
 
-    private readonly struct Job
+    private async ValueTask<bool> RunJobAsync(BenchmarkJob job, bool isDirect)
     {
-        internal Job(string name, bool isWrite, bool isSequential, uint length, int depth)
-        {
-            Name = name;
-            IsWrite = isWrite;
-            IsSequential = isSequential;
-            Length = length;
-            Depth = depth;
-        }
-
-        internal string Name { get; }
-
-        internal bool IsWrite { get; }
-
-        internal bool IsSequential { get; }
-
-        internal uint Length { get; }
-
-        internal int Depth { get; }
-    }
-
-    private static Job JobAt(int index) => index switch
-    {
-        0 => new Job("randread_4k_qd1", false, false, 4096, 1),
-        1 => new Job("randread_4k_qd16", false, false, 4096, 16),
-        2 => new Job("randread_4k_qd32", false, false, 4096, 32),
-        3 => new Job("randread_4k_qd128", false, false, 4096, 128),
-        4 => new Job("read_128k_qd8", false, true, 131072, 8),
-        5 => new Job("read_1m_qd4", false, true, 1 << 20, 4),
-        6 => new Job("randwrite_4k_qd16", true, false, 4096, 16),
-        _ => new Job("randwrite_4k_qd32", true, false, 4096, 32),
-    };
-
-    private async ValueTask<bool> RunJobAsync(Job job)
-    {
-        uint sectors = job.Length / BlockDevice.SectorSize;
-        if (_disk.SectorCount < sectors || !_disk.Dma.TryAllocate(job.Length * (uint)job.Depth, 4096, out DmaBuffer memory))
+        if (_disk.SectorCount < job.Length / BlockDevice.SectorSize || !_disk.Dma.TryAllocate(job.Length * (uint)job.Depth, 4096, out DmaBuffer memory))
         {
             _output.Write("SKIP ").Write(job.Name).Write(": the disk or the memory is too small\n");
             return true;
         }
-        if (job.IsWrite && (_disk.IsReadOnly || (!_options.BenchmarkWrites && await HasContentAsync(memory))))
+        if (job.Writes != 0 && (_disk.IsReadOnly || (!_options.BenchmarkWrites && await HasContentAsync(memory))))
         {
             _disk.Dma.Free(memory);
             _output.Write("SKIP ").Write(job.Name).Write(": the disk is read-only or has content; bench-writes=yes overwrites it\n");
             return true;
         }
-        Worker[] workers = new Worker[job.Depth];
-        for (int i = 0; i < workers.Length; i++)
-        {
-            workers[i] = new Worker(memory.Slice((uint)i * job.Length, job.Length));
-        }
-        _done = 0;
-        _errors = 0;
-        _stopping = false;
-        _sequence = 0;
+        Clock clock = _system.Loop.Clock;
+        BenchmarkRun run = new(job, _disk, clock);
+        DirectBenchmark? direct = isDirect ? new DirectBenchmark(_disk, clock, run, _latencies, job, memory) : null;
+        AwaitBenchmark workers = new(_disk, clock, run, _latencies, job, memory);
         // The first round makes boxes and requests; what is counted begins after it.
-        await RunWorkersAsync(job, workers, 20_000_000);
+        run.Begin(_options.JobRequests == 0 ? 0 : (ulong)job.Depth * WarmUpRequests, WarmUp);
+        await RunAsync(direct, workers, isTimed: false);
+
         VirtioBlk? virtio = _disk as VirtioBlk;
         ulong kicks = virtio?.Notifications ?? 0;
         ulong interrupts = virtio?.Interrupts ?? 0;
         ulong allocated = RuntimeHeap.BytesAllocated;
-        ulong begin = _system.Loop.Clock.Now;
-        _done = 0;
-        await RunWorkersAsync(job, workers, _options.JobMilliseconds * 1_000_000ul);
-        ulong elapsed = _system.Loop.Clock.Now - begin;
+        ulong begin = clock.Now;
+        run.Begin(_options.JobRequests, _options.JobMilliseconds * 1_000_000ul);
+        Cpu.MarkBegin();
+        await RunAsync(direct, workers, isTimed: false);
+        Cpu.MarkEnd();
+        ulong elapsed = clock.Now - begin;
+        ulong done = run.Done;
         allocated = RuntimeHeap.BytesAllocated - allocated;
         kicks = (virtio?.Notifications ?? 0) - kicks;
         interrupts = (virtio?.Interrupts ?? 0) - interrupts;
-        _output.Write("JOB ").Write(job.Name).Write(" iops=").Write(_done * 1_000_000 / (elapsed / 1000 + 1)).Write(" errs=").Write(_errors);
-        WriteRatio(" kicks_per_io=", kicks);
-        WriteRatio(" irqs_per_io=", interrupts);
-        WriteRatio(" alloc_bytes_per_io=", allocated);
-        _output.Write(" ios=").Write(_done).Write(" lost_doorbells=").Write(virtio?.LostDoorbells ?? 0).EndLine();
+
+        _latencies.Clear();
+        if (_options.JobRequests == 0)
+        {
+            run.Begin(0, _options.JobMilliseconds * 1_000_000ul / LatencyShare);
+            await RunAsync(direct, workers, isTimed: true);
+        }
+        ulong iops = done * 1_000_000 / (elapsed / 1000 + 1);
+        _output.Write("JOB ").Write(job.Name).Write(" iops=").Write(iops).Write(" errs=").Write(run.Errors);
+        WriteRatio(" kicks_per_io=", kicks, done);
+        WriteRatio(" irqs_per_io=", interrupts, done);
+        WriteRatio(" alloc_bytes_per_io=", allocated, done);
+        _output.Write(" ios=").Write(done).Write(" lost_doorbells=").Write(virtio?.LostDoorbells ?? 0)
+            .Write(" api=").Write(isDirect ? "direct" : "await").Write(" mode=").Write(_disk.IsPolled ? "polling" : "interrupts")
+            .Write(" kb_per_s=").Write(iops * job.Length / 1000).Write(" p50_ns=").Write(_latencies.Percentile(500))
+            .Write(" p99_ns=").Write(_latencies.Percentile(990)).Write(" p999_ns=").Write(_latencies.Percentile(999)).EndLine();
         _disk.Dma.Free(memory);
-        return _errors == 0;
+        return run.Errors == 0;
     }
 
-    private sealed class Worker
+    private static ValueTask RunAsync(DirectBenchmark? direct, AwaitBenchmark workers, bool isTimed)
     {
-        internal Worker(DmaBuffer buffer) => Buffer = buffer;
-
-        internal DmaBuffer Buffer { get; }
-
-        internal ValueTask Task { get; set; }
-    }
-
-    private async ValueTask RunWorkersAsync(Job job, Worker[] workers, ulong nanoseconds)
-    {
-        _stopping = false;
-        _end = _system.Loop.Clock.Now + nanoseconds;
-        for (int i = 0; i < workers.Length; i++)
+        if (direct is null)
         {
-            workers[i].Task = WorkAsync(job, workers[i].Buffer);
+            return workers.RunAsync(isTimed);
         }
-        for (int i = 0; i < workers.Length; i++)
-        {
-            await workers[i].Task;
-        }
-    }
-
-    private async ValueTask WorkAsync(Job job, DmaBuffer buffer)
-    {
-        BlockDevice disk = _disk;
-        uint sectors = job.Length / BlockDevice.SectorSize;
-        ulong blocks = disk.SectorCount / sectors;
-        // A power of two below: no division on the way.
-        ulong mask = (1ul << System.Numerics.BitOperations.Log2(blocks)) - 1;
-        bool isWrite = job.IsWrite;
-        bool isSequential = job.IsSequential;
-        while (!_stopping)
-        {
-            ulong sector = ((isSequential ? _sequence++ : NextRandom()) & mask) * sectors;
-            IoStatus status = await (isWrite ? disk.WriteAsync(sector, buffer) : disk.ReadAsync(sector, buffer));
-            if (status != IoStatus.Ok)
-            {
-                _errors++;
-                _stopping = true;
-            }
-            if (++_done % CheckEvery == 0 && _system.Loop.Clock.Now >= _end)
-            {
-                _stopping = true;
-            }
-        }
-    }
-
-    private ulong NextRandom()
-    {
-        ulong x = _random;
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        return _random = x;
+        direct.Run(isTimed);
+        return default;
     }
 
     private async ValueTask<bool> HasContentAsync(DmaBuffer memory)
@@ -208,9 +136,9 @@ internal sealed class Benchmark
     }
 
     /// <summary>Writes a number for each request with three decimals.</summary>
-    private void WriteRatio(string name, ulong count)
+    private void WriteRatio(string name, ulong count, ulong requests)
     {
-        ulong thousandths = _done == 0 ? 0 : count * 1000 / _done;
+        ulong thousandths = requests == 0 ? 0 : count * 1000 / requests;
         _output.Write(name).Write(thousandths / 1000).Write(".").Write(thousandths / 100 % 10).Write(thousandths / 10 % 10).Write(thousandths % 10);
     }
 }

@@ -19,6 +19,9 @@ public sealed class BootOptions
     /// <summary>How long a benchmark job runs, in milliseconds.</summary>
     public uint JobMilliseconds { get; private set; } = 1500;
 
+    /// <summary>How many requests a benchmark job makes, for counting; 0: as many as there is time for.</summary>
+    public uint JobRequests { get; private set; }
+
     /// <summary>True when benchmarks may overwrite a disk that has partitions.</summary>
     public bool BenchmarkWrites { get; private set; }
 
@@ -86,6 +89,10 @@ public sealed class BootOptions
                     break;
                 }
                 JobMilliseconds = milliseconds;
+                break;
+            case "ios":
+                Error = uint.TryParse(value, out uint requests) ? Error : "ios= takes a number of requests, 0 for as many as there is time for";
+                JobRequests = requests;
                 break;
             case "bench-writes":
                 BenchmarkWrites = value == "yes";

@@ -60,6 +60,14 @@ internal static unsafe class Cpu
     [RuntimeImport("*", "cpu_pause"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void Pause();
 
+    /// <summary>Where a counter outside of the machine begins to count (tools/bench); does nothing.</summary>
+    [RuntimeImport("*", "cpu_mark_begin"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void MarkBegin();
+
+    /// <summary>Where it ends.</summary>
+    [RuntimeImport("*", "cpu_mark_end"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void MarkEnd();
+
     [RuntimeImport("*", "cpu_enable_interrupts"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void EnableInterrupts();
 
