@@ -208,6 +208,11 @@ public sealed partial class ScannedPciFunction : PciFunction
     {
         ushort command = ReadConfig16(PciRegisters.Command);
         ushort value = (ushort)(disabled ? command | PciRegisters.CommandInterruptDisable : command & ~PciRegisters.CommandInterruptDisable);
+        if ((_enabled & PciRegisters.CommandBusMaster) == 0)
+        {
+            // A register that reads as ones must not give back what Disable took.
+            value = (ushort)(value & ~PciRegisters.CommandBusMaster);
+        }
         WriteConfig16(PciRegisters.Command, value);
     }
 }

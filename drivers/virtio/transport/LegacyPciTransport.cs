@@ -67,7 +67,7 @@ public sealed class LegacyPciTransport : VirtioTransport
     public override uint ConfigLength => (uint)_registers.Length - ConfigStart;
 
     /// <inheritdoc/>
-    public override bool IsPresent => _function.IsPresent;
+    public override bool IsPresent => _function.IsPresent || ModernPciTransport.IsSilent(_function, ReadStatus());
 
     private uint ConfigStart => _hasVectors ? ConfigWithVectors : ConfigWithoutVectors;
 

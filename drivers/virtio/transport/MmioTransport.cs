@@ -30,9 +30,6 @@ public abstract class MmioTransport : VirtioTransport
     /// <inheritdoc/>
     public override uint ConfigLength => (uint)_config.Length;
 
-    /// <inheritdoc/>
-    public override bool IsPresent => Registers.Read32(MmioRegisters.MagicValue) == MmioRegisters.Magic;
-
     /// <summary>The registers up to the device's configuration.</summary>
     private protected IoWindow Registers { get; }
 

@@ -59,7 +59,7 @@ public sealed class ModernPciTransport : VirtioTransport
     public override uint ConfigLength => (uint)_device.Length;
 
     /// <inheritdoc/>
-    public override bool IsPresent => _function.IsPresent;
+    public override bool IsPresent => _function.IsPresent || IsSilent(_function, ReadStatus());
 
     /// <summary>True when the features that were read last have VERSION_1; a device without it is a legacy one (virtio 2.2.3).</summary>
     internal bool OffersVersion1 { get; private set; } = true;
@@ -240,6 +240,13 @@ public sealed class ModernPciTransport : VirtioTransport
 
     /// <inheritdoc/>
     public override void Disable() => _function.Disable();
+
+    /// <summary>
+    /// True for a function whose config space is gone and whose registers are not: it is there, and its memory may not be taken away from it
+    /// before it was reset. What has another function in its place is not touched.
+    /// </summary>
+    internal static bool IsSilent(PciFunction function, byte status) =>
+        status != byte.MaxValue && function.ReadConfig16(PciRegisters.VendorId) == PciRegisters.NoVendor;
 
     private void Select(ushort queue) => _common.Write16(VirtioPciRegisters.QueueSelect, queue);
 

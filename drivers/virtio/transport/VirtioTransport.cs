@@ -73,7 +73,10 @@ public abstract class VirtioTransport
     /// <summary>The time.</summary>
     public abstract Clock Clock { get; }
 
-    /// <summary>False when the device has left its bus: nothing answers any more, and nothing can reach memory.</summary>
+    /// <summary>
+    /// False when the device has left its bus: nothing answers any more, and nothing can reach memory. What is on no bus can't leave it, whatever
+    /// its registers show.
+    /// </summary>
     public virtual bool IsPresent => true;
 
     /// <summary>Reads device status (virtio 2.1).</summary>
