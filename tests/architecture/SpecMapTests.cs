@@ -142,7 +142,7 @@ public sealed class SpecMapTests(ITestOutputHelper output)
                 }
             }
         }
-        foreach (FaultCase fault in HostileDeviceTests.Everything)
+        foreach (HostileCase fault in HostileCases.All)
         {
             foreach (string id in fault.Requirements.Split(' ', StringSplitOptions.RemoveEmptyEntries))
             {

@@ -44,6 +44,9 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>Called when something was lent: a device may look at any moment.</summary>
     public Action? AfterShare { get; set; }
 
+    /// <summary>Called when something was taken back: a device may still change what else is lent to it.</summary>
+    public Action? AfterUnshare { get; set; }
+
     /// <summary>Devices see what is allocated from now on at <paramref name="address"/> and above; it must be above what was allocated.</summary>
     public void Skip(ulong address) => _next = Math.Max(_next, address);
 
@@ -136,6 +139,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         {
             _lent[page].Remove(found);
         }
+        AfterUnshare?.Invoke();
     }
 
     /// <summary>True when the device may reach all of the range in that direction.</summary>

@@ -9,10 +9,15 @@ namespace VirtioSharp.Tests.Hostile;
 /// <summary>C: config space. L: the capability list. B: BARs.</summary>
 public static class ConfigSpaceFaults
 {
+    private const int LegacyBar = PciRegisters.Bar0;
     private const int RegisterBar = PciRegisters.Bar0 + 4 * FakeVirtioPciDevice.RegisterBar;
 
-    /// <summary>The cases.</summary>
-    public static IEnumerable<FaultCase> All =>
+    /// <summary>The cases: once for each way to interrupt, because what a ring is like makes no difference to them.</summary>
+    public static IEnumerable<HostileCase> All =>
+        Cases.Select(fault => fault with { Machines = Machines.ModernPci, Rings = Rings.SplitEvent })
+            .Concat(LegacyCases.Select(fault => fault with { Machines = Machines.LegacyPci, Rings = Rings.SplitEvent }));
+
+    private static IEnumerable<HostileCase> Cases =>
     [
         new("C01", "function 0 is missing and another answers", Outcome.NotFound, scene => scene.Function.Set16(PciRegisters.VendorId, 0xFFFF)),
         new("C02", "the vendor id is 0", Outcome.NotFound, scene => scene.Function.Set16(PciRegisters.VendorId, 0)),
@@ -46,7 +51,7 @@ public static class ConfigSpaceFaults
         {
             scene.Function.Set8(PciRegisters.InterruptPin, 0);
             scene.Machine.HasPins = false;
-        }) { NeedsPin = true },
+        }) { Ways = Ways.Pin },
         new("C14", "a modern id with revision 0", Outcome.Works, scene => scene.Function.Set8(PciRegisters.RevisionId, 0))
         { Requirements = "PCI-DISC-3" },
         new("C15", "a transitional id with an unknown subsystem", Outcome.Ignored, scene =>
@@ -109,17 +114,17 @@ public static class ConfigSpaceFaults
         }),
         new("L17e", "only the access through config space works", Outcome.Works, scene => scene.Machine.RefusesMemory = true),
         new("L18", "an MSI-X table that is larger than its BAR", Outcome.Works, scene =>
-            scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0x7FF)) { NeedsMsix = true },
+            scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0x7FF)) { Ways = Ways.MsiX },
         new("L19", "an MSI-X table in a BAR that does not exist", Outcome.Works, scene =>
-            scene.Function.Set32(scene.Function.Msix!.Capability + 4, 7)) { NeedsMsix = true },
+            scene.Function.Set32(scene.Function.Msix!.Capability + 4, 7)) { Ways = Ways.MsiX },
         new("L20", "the MSI-X table lies over the common configuration", Outcome.Refused, scene =>
             scene.Function.Set32(scene.Function.Msix!.Capability + 4, FakeVirtioPciDevice.CommonOffset | FakeVirtioPciDevice.RegisterBar))
-        { NeedsMsix = true },
+        { Ways = Ways.MsiX },
         new("L20b", "the end of the MSI-X table lies over the ISR status", Outcome.Refused, scene =>
         {
             scene.Function.Set16(scene.Function.Msix!.Capability + 2, 0xFF);
             scene.Function.Set32(scene.Function.Msix!.Capability + 4, (FakeVirtioPciDevice.IsrOffset - 0xFF8) | FakeVirtioPciDevice.RegisterBar);
-        }) { NeedsMsix = true },
+        }) { Ways = Ways.MsiX },
         new("L21", "a shared memory of 64 bits", Outcome.Works, scene => scene.Function.AddVirtioCapability(8, 4, 0, 64, new byte[8])),
         new("L21b", "shared memories that lie nowhere", Outcome.Works, scene =>
         {
@@ -166,19 +171,19 @@ public static class ConfigSpaceFaults
         new("B05e", "the BAR lies in RAM, and there is the access through config space", Outcome.Works, scene =>
             scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0x0010_0000)),
         new("B06", "registers and MSI-X table lie at the same place", Outcome.Refused, scene =>
-            LoseBar(scene, scene.Function.BarAddress(FakeVirtioPciDevice.MsixBar))) { NeedsMsix = true },
+            LoseBar(scene, scene.Function.BarAddress(FakeVirtioPciDevice.MsixBar))) { Ways = Ways.MsiX },
         new("B06b", "registers and MSI-X table lie at the same place, and there is the access through config space", Outcome.Works, scene =>
-            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, scene.Function.BarAddress(FakeVirtioPciDevice.MsixBar))) { NeedsMsix = true },
+            scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, scene.Function.BarAddress(FakeVirtioPciDevice.MsixBar))) { Ways = Ways.MsiX },
         new("B07", "offset and length wrap around", Outcome.Refused, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0xFFFF_FFF0, 56)),
+            scene.SetStructure(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0xFFFF_FFF0, 56)),
         new("B08", "the structure reaches past the end of the BAR", Outcome.Refused, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0x3FE0, 56)),
+            scene.SetStructure(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0x3FE0, 56)),
         new("B09", "the structure is too short", Outcome.Refused, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 55)) { Requirements = "PCI-CAP-8" },
+            scene.SetStructure(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 55)) { Requirements = "PCI-CAP-8" },
         new("B10", "the structure has no length", Outcome.Refused, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 0)),
+            scene.SetStructure(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, 0)),
         new("B11", "the structure claims all of memory", Outcome.Works, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, uint.MaxValue))
+            scene.SetStructure(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 0, uint.MaxValue))
         { Requirements = "PCI-CAP-1 PCI-CAP-6 PCI-CAP-7" },
         new("B12", "the BAR lies above what the processor can address", Outcome.Refused, scene => LoseBar(scene, FakeMachine.PhysicalEnd)),
         new("B13", "the BAR is of type 3, which does not exist", Outcome.Refused, scene =>
@@ -193,18 +198,58 @@ public static class ConfigSpaceFaults
         {
             scene.Machine.MayMiss = true;
             scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, scene.Function.BarAddress(FakeVirtioPciDevice.RegisterBar) + (1ul << 30));
-        })) { NeedsMsix = true, MayLeak = true },
+        })) { Ways = Ways.MsiX, MayLeak = true, IsFinal = true },
         new("B16", "the structure is not aligned", Outcome.Refused, scene =>
-            scene.Place(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 2, 56)),
+            scene.SetStructure(scene.Function.CommonCapability, FakeVirtioPciDevice.RegisterBar, 2, 56)),
         new("B17", "the sizing mask is all ones", Outcome.Refused, scene => scene.Function.Allow(RegisterBar, 4, uint.MaxValue)),
         new("B18", "memory decoding goes off after sizing", Outcome.Refused, scene => scene.Function.OnConfigRead = (offset, width, value) =>
             offset == PciRegisters.Command ? value & ~(uint)PciRegisters.CommandMemory : value),
     ];
 
+    /// <summary>Those of a function with the interface from before 1.0.</summary>
+    private static IEnumerable<HostileCase> LegacyCases =>
+    [
+        new("B01b", "BAR 0 with the legacy registers has no size", Outcome.Refused, scene =>
+        {
+            scene.LegacyFunction.Allow(LegacyBar, 4, 0);
+            scene.LegacyFunction.AssignBar(0, 0);
+        }),
+        new("B02d", "a transitional device has modern structures where the legacy registers would be", Outcome.Refused, scene =>
+        {
+            // BAR 0 is memory, and the capabilities that point into it are no use: whatever is there, it is not the legacy registers.
+            scene.LegacyFunction.AddMemoryBar(0, new FakePartedBar(4096, () => scene.Machine.Violations));
+            scene.LegacyFunction.AssignBar(0, 0xE800_0000);
+            scene.LegacyFunction.Set16(PciRegisters.Command, PciRegisters.CommandMemory);
+            AddCapability(scene.LegacyFunction, 0x77, 0);
+        }) { IsFinal = true, Requirements = "PCI-LEGACY-2" },
+        new("B04c", "BAR 0 with the legacy registers was not assigned", Outcome.Refused, scene => scene.LegacyFunction.AssignBar(0, 0)),
+        new("B18b", "port decoding goes off after sizing", Outcome.Refused, scene => scene.LegacyFunction.OnConfigRead = (offset, _, value) =>
+            offset == PciRegisters.Command ? value & ~(uint)PciRegisters.CommandPorts : value),
+        new("B02e", "the machine has no ports", Outcome.Refused, scene => scene.Machine.HasPorts = false),
+        new("L12b", "a transitional device's modern structures are in a BAR that is absent", Outcome.Works, scene =>
+        {
+            for (byte type = 1; type <= 5; type++)
+            {
+                AddCapability(scene.LegacyFunction, type, 4);
+            }
+        }) { Requirements = "PCI-LEGACY-12" },
+    ];
+
     /// <summary>Puts the registers where nobody can reach them, not even through config space.</summary>
-    private static void LoseBar(FaultScene scene, ulong address)
+    private static void LoseBar(HostileScene scene, ulong address)
     {
         scene.Function.AssignBar(FakeVirtioPciDevice.RegisterBar, address);
         scene.Hide(scene.Function.AccessCapability);
+    }
+
+    private static void AddCapability(FakePciFunction function, byte type, byte bar)
+    {
+        byte[] body = new byte[18];
+        body[0] = 20;
+        body[1] = type;
+        body[2] = bar;
+        BitConverter.TryWriteBytes(body.AsSpan(10), 0x1000);
+        BitConverter.TryWriteBytes(body.AsSpan(14), 4);
+        function.AddCapability(PciRegisters.CapabilityVendor, body);
     }
 }

@@ -1,9 +1,4 @@
-// Device misbehaviour as data: one name, one deviation, one expectation.
-using VirtioSharp.Tests.Fakes;
-using VirtioSharp.Tests.Fakes.Block;
-using VirtioSharp.Tests.Fakes.Pci;
-using VirtioSharp.Tests.Fakes.Virtio;
-
+// Device misbehaviour as data: one name, one deviation, one expectation, and where it makes sense.
 namespace VirtioSharp.Tests.Hostile;
 
 /// <summary>What the drivers have to make of it.</summary>
@@ -24,10 +19,13 @@ public enum Outcome
     /// <summary>The requests that were hit end with an error; the device stays in service.</summary>
     Fails,
 
-    /// <summary>The device is given up: everything in flight ends with an error, and nothing more is taken.</summary>
+    /// <summary>
+    /// The device is given up: everything in flight ends with an error, and nothing more is taken. Where the driver may reset it instead,
+    /// everything is repeated and ends well.
+    /// </summary>
     Breaks,
 
-    /// <summary>The same, after the deadline.</summary>
+    /// <summary>The same, after the deadline; where the driver may reset the device, it is in service afterwards.</summary>
     TimesOut,
 
     /// <summary>Each request ends once, and none of them well with data that is wrong.</summary>
@@ -37,17 +35,17 @@ public enum Outcome
     Empty,
 }
 
-/// <summary>The rings in which a deviation makes sense.</summary>
-public enum FaultRing
+/// <summary>What the deviation is played against.</summary>
+public enum Subject
 {
-    /// <summary>Both formats.</summary>
-    Both,
+    /// <summary>A disk of 256 sectors with one queue.</summary>
+    Disk,
 
-    /// <summary>The split format only.</summary>
-    Split,
+    /// <summary>A console with one port.</summary>
+    Console,
 
-    /// <summary>The packed format only.</summary>
-    Packed,
+    /// <summary>A console with room for four ports, of which the second is plugged in and called "good".</summary>
+    Ports,
 }
 
 /// <summary>One deviation.</summary>
@@ -55,113 +53,64 @@ public enum FaultRing
 /// <param name="Story">What the device does.</param>
 /// <param name="Expected">What has to come of it.</param>
 /// <param name="Arrange">Makes the device do it.</param>
-public sealed record FaultCase(string Id, string Story, Outcome Expected, Action<FaultScene> Arrange)
+public sealed record HostileCase(string Id, string Story, Outcome Expected, Action<HostileScene> Arrange)
 {
     /// <summary>The requirements of the specification that the case is about, with spaces between.</summary>
     public string Requirements { get; init; } = "";
 
-    /// <summary>The rings in which it makes sense.</summary>
-    public FaultRing Ring { get; init; }
+    /// <summary>What it is played against.</summary>
+    public Subject Subject { get; init; }
+
+    /// <summary>The transports that have what the case is about.</summary>
+    public Machines Machines { get; init; } = Machines.All;
+
+    /// <summary>The rings that have what the case is about.</summary>
+    public Rings Rings { get; init; } = Rings.All;
+
+    /// <summary>The ways to interrupt with which it makes sense.</summary>
+    public Ways Ways { get; init; } = Ways.All;
+
+    /// <summary>
+    /// True when it is about rings or interrupts: it is played with every ring and every way to interrupt together. The others are played with
+    /// every ring, and with every way to interrupt.
+    /// </summary>
+    public bool IsAboutRings { get; init; }
+
+    /// <summary>What comes of it behind a legacy interface, if that is something else.</summary>
+    public Outcome? OnLegacy { get; init; }
+
+    /// <summary>What else has to be so while the device is in service, after the requests.</summary>
+    public Action<HostileScene>? Then { get; init; }
+
+    /// <summary>True when a read may end well with less than the disk has: what the device says cannot be checked.</summary>
+    public bool MayOmitData { get; init; }
 
     /// <summary>True when memory may be given up: the device never came out of reset.</summary>
     public bool MayLeak { get; init; }
 
-    /// <summary>True when it makes sense with MSI-X only.</summary>
-    public bool NeedsMsix { get; init; }
+    /// <summary>True when a reset does not bring the device back.</summary>
+    public bool IsGone { get; init; }
 
-    /// <summary>True when it makes sense with a pin only.</summary>
-    public bool NeedsPin { get; init; }
-}
+    /// <summary>True when not even the test can put the device back to what it was.</summary>
+    public bool IsFinal { get; init; }
 
-/// <summary>The stage: a machine with one disk that was not probed yet.</summary>
-public sealed class FaultScene
-{
-    private readonly FakeVirtioPciDevice? _modern;
-    private readonly FakeLegacyPciDevice? _legacy;
+    /// <summary>The case in the list that it is a form of.</summary>
+    public string Of => Id[..3];
 
-    /// <summary>Makes the stage.</summary>
-    public FaultScene(bool withMsix, bool packed = false, uint notifyMultiplier = 4, bool legacy = false)
-    {
-        Disk = new FakeBlockDevice(256);
-        Disk.OfferedFeatures |= packed ? FakeVirtioDevice.RingPacked : 0;
-        new Random(1).NextBytes(Disk.Disk);
-        ushort vectors = withMsix ? (ushort)4 : (ushort)0;
-        if (legacy)
-        {
-            _legacy = Machine.Plug(new FakeLegacyPciDevice(Disk, vectors), 0, 3);
-        }
-        else
-        {
-            _modern = Machine.Plug(new FakeVirtioPciDevice(Disk, vectors, hasPin: true, notifyMultiplier), 0, 3);
-        }
-    }
+    /// <summary>The places where it is played: those which have everything that it is about.</summary>
+    public IEnumerable<Place> Places => Place.All.Where(Fits);
 
-    /// <summary>The machine.</summary>
-    public FakeMachine Machine { get; } = new();
+    /// <summary>What has to come of it at a place.</summary>
+    public Outcome ExpectedAt(Place place) => place.IsLegacy ? OnLegacy ?? Expected : Expected;
 
-    /// <summary>The disk.</summary>
-    public FakeBlockDevice Disk { get; }
+    /// <summary>True when a place has everything that the case is about.</summary>
+    public bool Fits(Place place) => Has(place) && (IsAboutRings || HasUsualRing(place) || place.HasUsualWay);
 
-    /// <summary>The disk's PCI function, with the modern interface.</summary>
-    public FakeVirtioPciDevice Function => _modern ?? throw new InvalidOperationException("the case needs the modern interface");
+    private bool Has(Place place) => Machines.HasFlag(place.Machine) && Rings.HasFlag(place.Ring) && Ways.HasFlag(place.Way);
 
-    /// <summary>The disk's PCI function, with the legacy interface.</summary>
-    public FakeLegacyPciDevice LegacyFunction => _legacy ?? throw new InvalidOperationException("the case needs the legacy interface");
+    /// <summary>The last ring that the case and the transport have: with EVENT_IDX where there is a choice.</summary>
+    private bool HasUsualRing(Place place) => !Place.All.Any(other => other.Machine == place.Machine && other.Ring > place.Ring && Has(other));
 
-    /// <summary>The disk's PCI function.</summary>
-    public FakePciFunction AnyFunction => (FakePciFunction?)_modern ?? LegacyFunction;
-
-    /// <summary>The disk's queue.</summary>
-    public FakeVirtqueue Queue => Disk.Queues[0];
-
-    /// <summary>Called with all requests submitted and kicked, and taken by the device when that holds back.</summary>
-    public Action? DuringRequests { get; set; }
-
-    /// <summary>Holds requests back, does <paramref name="what"/> with them in flight, then lets them go, or never.</summary>
-    public void WhileHeld(Action what, bool letGo = true)
-    {
-        Disk.HoldsBack = true;
-        DuringRequests = () =>
-        {
-            what();
-            if (letGo)
-            {
-                Disk.HoldsBack = false;
-                Disk.CompleteAll();
-            }
-        };
-    }
-
-    /// <summary>Does <paramref name="what"/> with requests in flight, and tells the driver that there is something.</summary>
-    public void Lie(Action what) => WhileHeld(
-        () =>
-        {
-            what();
-            Interrupt();
-        },
-        letGo: false);
-
-    /// <summary>Sends the queue's interrupt whatever the ring says.</summary>
-    public void Interrupt()
-    {
-        _modern?.RaiseQueue(Queue.Vector);
-        _legacy?.RaiseQueue(Queue.Vector);
-    }
-
-    /// <summary>Changes a byte of a capability.</summary>
-    public void SetCapability(ushort capability, int offset, byte value) => Function.Set8(capability + offset, value);
-
-    /// <summary>Changes where a capability says its structure is.</summary>
-    public void Place(ushort capability, byte bar, uint offset, uint length)
-    {
-        Function.Set8(capability + 4, bar);
-        Function.Set32(capability + 8, offset);
-        Function.Set32(capability + 12, length);
-    }
-
-    /// <summary>Makes a capability one of a reserved type, as if it were not there.</summary>
-    public void Hide(ushort capability) => Function.Set8(capability + 3, 0x77);
-
-    /// <summary>Shows another value in a common register.</summary>
-    public void Show(uint register, uint value) => Function.OnReadCommon = (offset, _, right) => offset == register ? value : right;
+    /// <inheritdoc/>
+    public override string ToString() => $"{Id}: {Story}";
 }

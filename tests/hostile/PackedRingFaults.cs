@@ -12,9 +12,9 @@ public static class PackedRingFaults
     private const ushort Descriptor = 2;
 
     /// <summary>The cases.</summary>
-    public static IEnumerable<FaultCase> All => Cases.Select(fault => fault with { Ring = FaultRing.Packed });
+    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { Rings = Rings.AnyPacked, IsAboutRings = true });
 
-    private static IEnumerable<FaultCase> Cases =>
+    private static IEnumerable<HostileCase> Cases =>
     [
         new("P01", "a used id is the queue size", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(scene.Queue.Size, 0))),
         new("P01b", "a used id is all ones", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(0xFFFF, 0))),
@@ -74,24 +74,12 @@ public static class PackedRingFaults
     ];
 
     /// <summary>With requests in flight the device writes where it should not, and says that there is something.</summary>
-    private static void Tamper(FaultScene scene, Action<FakePackedRing> what)
+    private static void Tamper(HostileScene scene, Action<FakePackedRing> what)
     {
         scene.Disk.IsTamperingAllowed = true;
         scene.Lie(() => what(scene.Queue.Packed));
     }
 
     /// <summary>The device does something with its queue before the driver uses it.</summary>
-    private static void FromTheStart(FaultScene scene, Action<FakePackedRing> what)
-    {
-        bool done = false;
-        scene.Function.OnReadCommon = (_, _, value) =>
-        {
-            if (scene.Queue.IsEnabled && !done)
-            {
-                done = true;
-                what(scene.Queue.Packed);
-            }
-            return value;
-        };
-    }
+    private static void FromTheStart(HostileScene scene, Action<FakePackedRing> what) => scene.BeforeDriverOk(() => what(scene.Queue.Packed));
 }

@@ -1,7 +1,5 @@
 // A probe again and again, each time with something going wrong one step later.
-using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
-using VirtioSharp.Tests.Backends.Fake;
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
@@ -10,28 +8,27 @@ namespace VirtioSharp.Tests.Hostile;
 internal static class ProbeSteps
 {
     /// <summary>There is no memory at the first allocation, at the second, and so on until the probe needs no more.</summary>
-    internal static void WithoutMemoryAtEachAllocation(Func<FaultScene> newScene)
+    internal static void WithoutMemoryAtEachAllocation(Func<HostileScene> newScene)
     {
         bool bound = false;
         for (int n = 1; !bound; n++)
         {
-            FaultScene scene = newScene();
+            using HostileScene scene = newScene();
             scene.Machine.FakeDma.FailAllocation(n);
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
-            bound = devices.Count == 1;
+            ProbeResult? result = scene.Attach();
+            bound = scene.InService is not null;
             Assert.True(n > 1 || !bound, "no allocation failed");
             if (bound)
             {
-                devices[0].Remove();
+                scene.InService!.Remove();
             }
             else
             {
-                Assert.Equal(ProbeStatus.Failed, results[^1].Status);
-                Assert.False(scene.AnyFunction.IsBusMaster, "the device was left able to reach memory");
-                Assert.Equal(0, scene.Disk.Status);
+                Assert.Equal(ProbeStatus.Failed, result?.Status);
+                Assert.False(scene.AnyFunction?.IsBusMaster ?? false, "the device was left able to reach memory");
+                Assert.Equal(0, scene.Device.Status);
             }
             scene.Machine.AssertNothingLeaked();
-            scene.Machine.Dispose();
         }
     }
 
@@ -39,35 +36,36 @@ internal static class ProbeSteps
     /// The function vanishes at the first access, at the second, and so on until the probe makes no more. <paramref name="watch"/> calls its
     /// argument at each access, which answers true from the moment on at which the function is gone.
     /// </summary>
-    internal static void VanishingAtEachAccess(Func<FaultScene> newScene, Action<FaultScene, Func<bool>> watch, bool mayBeOverlooked)
+    internal static void VanishingAtEachAccess(Func<HostileScene> newScene, Action<HostileScene, Func<bool>> watch, bool mayBeOverlooked)
     {
         bool untouched = false;
         for (int n = 1; !untouched; n++)
         {
-            FaultScene scene = newScene();
+            using HostileScene scene = newScene();
             int accesses = 0;
             watch(scene, () =>
             {
                 if (++accesses == n)
                 {
-                    scene.Machine.Pull(scene.AnyFunction);
+                    scene.Pull();
                 }
                 return accesses >= n;
             });
-            DeviceTable devices = FakeBinding.Attach(scene.Machine, out List<ProbeResult> results);
+            ProbeResult? result = scene.Attach();
             untouched = accesses < n;
             Assert.True(n > 10 || !untouched, "the probe touched nothing");
-            Assert.Equal(untouched, devices.Count == 1 && scene.AnyFunction.IsPresent);
-            if (devices.Count == 1)
+            Assert.Equal(untouched, scene.InService is not null && accesses < n);
+            if (scene.InService is not null)
             {
-                devices[0].Remove();
+                scene.InService.Remove();
             }
             else
             {
-                Assert.True(mayBeOverlooked || results[^1].Status == ProbeStatus.Failed, "the probe did not fail");
+                // On no bus, it is the first registers that say whether there is a device.
+                bool isOverlooked = mayBeOverlooked || scene.AnyFunction is null;
+                Assert.True(result?.Status == ProbeStatus.Failed || isOverlooked, "the probe did not fail");
             }
             Assert.Equal(0, scene.Machine.HandlerCount);
-            scene.Machine.Dispose();
         }
     }
 }

@@ -44,10 +44,12 @@ public sealed class RandomDeviceTests
         for (int seed = 0; seed < 400; seed++)
         {
             Random random = new(seed);
-            FaultScene scene = new(withMsix: seed % 2 == 0, packed);
+            Place[] places = [.. Place.All.Where(place => place.IsPacked == packed)];
+            HostileScene scene = new(places[seed % places.Length]);
             scene.Disk.HoldsBack = true;
             scene.Disk.IsTamperingAllowed = true;
-            BlockDevice disk = (BlockDevice)FakeBinding.Attach(scene.Machine, out _)[0];
+            scene.Attach();
+            BlockDevice disk = scene.BlockDriver;
             DmaBuffer[] buffers = new DmaBuffer[12];
             TestRequest[] requests = new TestRequest[12];
             for (int i = 0; i < requests.Length; i++)
@@ -80,7 +82,7 @@ public sealed class RandomDeviceTests
         }
     }
 
-    private static void Lie(Random random, FaultScene scene, bool packed)
+    private static void Lie(Random random, HostileScene scene, bool packed)
     {
         if (scene.Queue.DeviceArea == 0)
         {

@@ -1,19 +1,23 @@
-// Faults in the used ring, in the answers of a disk, and in interrupts.
+// Faults in the used ring, whatever its format, and in what else the device writes there.
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Platform;
+using Xunit;
+
 namespace VirtioSharp.Tests.Hostile;
 
-/// <summary>U: the split used ring. K: virtio-blk. I: interrupts. R: life cycle.</summary>
+/// <summary>U: used entries, and the parts of the split ring. R: life cycle.</summary>
 public static class RingFaults
 {
-    private const uint ReadType = 0;
-
     /// <summary>The cases.</summary>
-    public static IEnumerable<FaultCase> All =>
+    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { IsAboutRings = true });
+
+    private static IEnumerable<HostileCase> Cases =>
     [
         new("U01", "a used id is the queue size", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(scene.Queue.Size, 0))),
         new("U02", "a used id is all ones", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(uint.MaxValue, 0))),
         new("U03", "a used id is right in its low 16 bits only", Outcome.Breaks, scene => scene.Lie(() =>
             scene.Queue.PushUsed(0x10000u | scene.Disk.HeldBack[0].Head, 513)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
         new("U04", "a used id was never given", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.PushUsed(scene.Queue.Size - 1u, 0))),
         new("U05", "the same buffer is used twice", Outcome.Breaks, scene => scene.Lie(() =>
         {
@@ -24,102 +28,96 @@ public static class RingFaults
         new("U06", "a used id names the middle of a chain", Outcome.Breaks, scene => scene.Lie(() =>
             scene.Queue.PushUsed(scene.Disk.HeldBack[0].Head + 1u, 513))),
         new("U07", "the used index jumps beyond what is in flight", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1000)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
         new("U08", "the used index goes backwards", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(0xFFFF)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
         new("U10", "the used index goes on before the entry is there", Outcome.Contained, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
         new("U11", "a used length is one too long", Outcome.Works, scene => scene.Queue.OnUsed = (id, length) => (id, length == 0 ? 2 : length + 1)),
         new("U12", "a used length is all ones", Outcome.Works, scene => scene.Queue.OnUsed = (id, _) => (id, uint.MaxValue)),
-        new("U13", "a read was well, but nothing was written", Outcome.Fails, scene => scene.Queue.OnUsed = (id, _) => (id, 0)),
+        new("U13", "a read was well, but nothing was written", Outcome.Fails, scene => scene.Queue.OnUsed = (id, _) => (id, 0))
+        { OnLegacy = Outcome.Works, Requirements = "BLK-LEGACY-4 SPLIT-LEGACY-6" },
         new("U14", "a read was well, but a byte is missing", Outcome.Fails, scene =>
-            scene.Queue.OnUsed = (id, length) => (id, length > 1 ? length - 2 : 0)) { Requirements = "SPLIT-USED-1 SPLIT-USED-2" },
+            scene.Queue.OnUsed = (id, length) => (id, length > 1 ? length - 2 : 0))
+        { OnLegacy = Outcome.Works, Requirements = "SPLIT-USED-1 SPLIT-USED-2" },
+        new("U15", "a legacy device says that it wrote into what it can only read", Outcome.Works, scene =>
+            scene.Queue.OnUsed = (id, length) => (id, length + 1024)) { Machines = Machines.Legacy, Requirements = "BLK-LEGACY-4 SPLIT-LEGACY-6" },
+        new("U16", "used entries become others once they were read", Outcome.Works, RewriteWhatWasRead),
         new("U17", "the device rewrites the descriptor table", Outcome.Works, scene =>
         {
             scene.Disk.IsTamperingAllowed = true;
             scene.WhileHeld(() => scene.Machine.FakeDma.Raw(scene.Queue.DescriptorArea, 16 * scene.Queue.Size).Fill(0xFF));
-        }) { Ring = FaultRing.Split },
+        }) { Rings = Rings.AnySplit },
         new("U18", "the device rewrites the available ring", Outcome.Works, scene => scene.WhileHeld(() =>
             scene.Machine.FakeDma.Raw(scene.Queue.DriverArea + 4, 2 * scene.Queue.Size).Fill(0xFF)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
+        new("U18b", "the device rewrites the available index", Outcome.Works, scene => scene.WhileHeld(() =>
+            scene.Machine.FakeDma.Raw(scene.Queue.DriverArea + 2, 2).Fill(0x77)))
+        { Rings = Rings.AnySplit, Then = scene => Assert.Equal(IoStatus.Ok, DiskWork.One(scene, DiskWork.New(scene, BlockOperation.Read, 9, 512))) },
         new("U20", "the used flags are garbage", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteUsedFlags(0xFFFE)))
-        { Requirements = "SPLIT-AVAILNOTIF-5", Ring = FaultRing.Split },
+        { Requirements = "SPLIT-AVAILNOTIF-5", Rings = Rings.AnySplit },
+        new("U20b", "the used flags ask for no notifications, and the device does not look by itself", Outcome.Works, scene =>
+            scene.BeforeDriverOk(() => scene.Queue.Split.WriteUsedFlags(1))) { Rings = Rings.AnySplit },
         new("U21a", "the available event is far ahead", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(32767)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
         new("U21b", "the available event is far behind", Outcome.Works, scene => scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x8000)))
-        { Ring = FaultRing.Split },
+        { Rings = Rings.AnySplit },
+        new("U21c", "the available event is wrong from the beginning", Outcome.Works, scene =>
+            scene.BeforeDriverOk(() => scene.Queue.Split.WriteAvailableEvent(0x7FFF))) { Rings = Rings.AnySplit },
         new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true))),
         new("U25", "an entry is in the ring before DRIVER_OK", Outcome.Contained, scene =>
         {
-            bool done = false;
             scene.Disk.IsTamperingAllowed = true;
-            scene.Function.OnReadCommon = (_, _, value) =>
-            {
-                if (scene.Queue.IsEnabled && !done)
-                {
-                    done = true;
-                    scene.Queue.PushUsed(0, 1025);
-                }
-                return value;
-            };
+            scene.BeforeDriverOk(() => scene.Queue.PushUsed(0, 1025));
         }),
         new("U27", "nothing is ever done", Outcome.TimesOut, scene => scene.Disk.HoldsBack = true),
         new("U29", "everything is done at once", Outcome.Works, scene => scene.WhileHeld(() => { })),
-        new("K01", "a request is used, but its status was not written", Outcome.Fails, scene => scene.Disk.OnStatus = _ => null),
-        new("K02a", "a status that does not exist: 3", Outcome.Fails, scene => scene.Disk.OnStatus = _ => 3),
-        new("K02b", "a status that does not exist: 254", Outcome.Fails, scene => scene.Disk.OnStatus = _ => 254),
-        new("K03", "every request fails", Outcome.Fails, scene => scene.Disk.OnStatus = _ => 1),
-        new("K04", "no request is known", Outcome.Fails, scene => scene.Disk.Knows = _ => false),
-        new("K04b", "reads are not known", Outcome.Fails, scene => scene.Disk.Knows = type => type != ReadType),
-        new("I01", "interrupts with nothing behind them", Outcome.Works, scene => scene.WhileHeld(scene.Interrupt))
-        { Requirements = "SPLIT-USEDNOTIF-5" },
-        new("I01b", "a pin with an ISR status of 0", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 0) { NeedsPin = true },
-        new("I02", "a storm of interrupts", Outcome.Works, scene => scene.WhileHeld(() =>
+        new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(scene.Pull, letGo: false))
+        { Machines = Machines.Pci, IsGone = true },
+        new("R12", "the backend dies with requests in flight, and asks for a reset when it is back", Outcome.Breaks, scene => scene.Lie(() =>
         {
-            for (int i = 0; i < 100_000; i++)
-            {
-                scene.Interrupt();
-            }
+            scene.Disk.Forget();
+            scene.Disk.AskForReset();
+        })) { Requirements = "CORE-STATUS-4" },
+        new("R12b", "the backend dies with requests in flight, and comes back knowing nothing of them", Outcome.TimesOut, scene => scene.Lie(() =>
+        {
+            scene.Disk.Forget();
+            scene.Disk.HoldsBack = false;
         })),
-        new("I05", "no interrupt ever arrives", Outcome.Works, scene => scene.Queue.LoseSignals = int.MaxValue),
-        new("I05b", "a doorbell gets lost", Outcome.Works, scene => scene.Queue.LoseNotifications = 1),
-        new("I06", "both bits of the ISR status are always set", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 3) { NeedsPin = true },
-        new("I07", "the ISR status is all ones", Outcome.Works, scene => scene.Function.OnReadIsr = _ => 0xFF) { NeedsPin = true },
-        new("I09", "a configuration interrupt without a change", Outcome.Works, scene => scene.WhileHeld(scene.Function.RaiseConfig)),
-        new("I03", "an interrupt comes before DRIVER_OK", Outcome.Works, scene => scene.Function.OnReadCommon = (_, _, value) =>
-        {
-            if (scene.Queue.IsEnabled && scene.Disk.Status == 11)
-            {
-                scene.Interrupt();
-            }
-            return value;
-        }),
-        new("I08", "interrupts of another device on the same pin", Outcome.Works, scene => scene.WhileHeld(() =>
-        {
-            for (int i = 0; i < 10; i++)
-            {
-                scene.Function.RaiseQueue(scene.Queue.Vector, isr: 0);
-            }
-        })) { NeedsPin = true },
-        new("I10", "the interrupt comes before the used index, and none afterwards", Outcome.Works, scene => scene.WhileHeld(() =>
-        {
-            scene.Interrupt();
-            scene.Queue.LoseSignals = int.MaxValue;
-        })),
-        new("I11", "the interrupt comes on another vector", Outcome.Works, scene => scene.WhileHeld(() =>
-        {
-            scene.Queue.LoseSignals = int.MaxValue;
-            scene.Function.RaiseQueue(3);
-        })) { NeedsMsix = true },
-        new("I12", "the machine has no message left", Outcome.Works, scene => scene.Machine.Messages = 0) { NeedsMsix = true },
-        new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
-            () => scene.Machine.Pull(scene.AnyFunction), letGo: false)),
         new("R11", "the registers vanish after they were mapped, with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(
             () =>
             {
-                scene.Function.OnReadCommon = (_, _, _) => uint.MaxValue;
-                scene.Function.OnWriteCommon = (_, _, _) => true;
+                scene.OnRead((_, _) => uint.MaxValue);
+                scene.OnWrite((_, _) => true);
             },
-            letGo: false)) { MayLeak = true },
+            letGo: false)) { MayLeak = true, IsGone = true },
+        new("R11b", "config space vanishes with requests in flight, and the rest does not", Outcome.Breaks, scene => scene.Lie(() =>
+        {
+            scene.AnyFunction!.OnConfigRead = (_, _, _) => uint.MaxValue;
+            scene.Disk.AskForReset();
+        })) { Machines = Machines.ModernPci | Machines.LegacyPci },
     ];
+
+    /// <summary>In the middle of taking each used entry, when its buffer comes back, the entry becomes nonsense.</summary>
+    private static void RewriteWhatWasRead(HostileScene scene) => scene.WhileHeld(() =>
+    {
+        while (scene.Disk.HeldBack.Count > 0)
+        {
+            int place = scene.Place.IsPacked ? scene.Queue.Packed.UsedOffset : scene.Queue.Split.UsedIndex;
+            scene.Disk.Complete(0);
+            scene.Machine.FakeDma.AfterUnshare = () =>
+            {
+                if (scene.Place.IsPacked)
+                {
+                    scene.Queue.Packed.WriteElement(place, 0xFFFF, uint.MaxValue);
+                }
+                else
+                {
+                    scene.Queue.Split.WriteUsedElement((ushort)place, uint.MaxValue, uint.MaxValue);
+                }
+            };
+            scene.BlockDriver.Poll();
+            scene.Machine.FakeDma.AfterUnshare = null;
+        }
+    });
 }

@@ -123,6 +123,12 @@ public sealed partial class FakeBlockDevice : FakeVirtioDevice
     /// <summary>A fault: answers another status than the right one; null leaves the poison.</summary>
     public Func<byte, byte?>? OnStatus { get; set; }
 
+    /// <summary>A fault: writes other data than the right ones for a read, or less.</summary>
+    public Func<byte[], byte[]>? OnData { get; set; }
+
+    /// <summary>A fault: requests of these types fail, with nothing done.</summary>
+    public Func<uint, bool>? Fails { get; set; }
+
     /// <summary>A fault: the device knows only these request types.</summary>
     public Func<uint, bool>? Knows { get; set; }
 
@@ -190,6 +196,9 @@ public sealed partial class FakeBlockDevice : FakeVirtioDevice
         Execute(queue, chain);
         queue.Signal();
     }
+
+    /// <summary>Forgets what was held back, as a device does whose program died.</summary>
+    public void Forget() => _held.Clear();
 
     /// <summary>Does all requests that were held back, the last one first when <paramref name="backwards"/>.</summary>
     public void CompleteAll(bool backwards = false)
@@ -264,6 +273,10 @@ public sealed partial class FakeBlockDevice : FakeVirtioDevice
         uint toRead = chain.WritableLength - 1;
         uint toWrite = chain.ReadableLength - HeaderLength;
         ViolationLog violations = Machine.Violations;
+        if (Fails?.Invoke(type) ?? false)
+        {
+            return StatusError;
+        }
         switch (type)
         {
             case 0:
@@ -272,8 +285,10 @@ public sealed partial class FakeBlockDevice : FakeVirtioDevice
                 {
                     return StatusError;
                 }
-                chain.Write(0, Disk.AsSpan((int)sector * SectorSize, (int)toRead));
-                written = toRead;
+                byte[] data = Disk.AsSpan((int)sector * SectorSize, (int)toRead).ToArray();
+                data = OnData?.Invoke(data) ?? data;
+                chain.Write(0, data);
+                written = (uint)data.Length;
                 return StatusOk;
             case 1:
                 violations.Require(toRead == 0 && toWrite > 0 && toWrite % SectorSize == 0, $"a write of {toWrite} bytes, with {toRead} to read (5.2.6)");

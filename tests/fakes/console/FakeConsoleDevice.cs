@@ -189,7 +189,8 @@ public sealed partial class FakeConsoleDevice : FakeVirtioDevice
         bool any = false;
         while (port.Input.Count > 0 && (!Has(Multiport) || port.IsGuestOpen) && port.Receive.TryDequeue(out FakeChain? chain))
         {
-            int length = Math.Min(Math.Min(port.Input.Count, port.MostInput), (int)chain.WritableLength);
+            uint room = port.UsesFirstPieceOnly ? chain.Writable[0].Length : chain.WritableLength;
+            int length = Math.Min(Math.Min(port.Input.Count, port.MostInput), (int)room);
             byte[] bytes = new byte[length];
             for (int i = 0; i < length; i++)
             {
@@ -213,7 +214,7 @@ public sealed partial class FakeConsoleDevice : FakeVirtioDevice
         while (port.TransmitCredit > 0 && port.Transmit.TryDequeue(out FakeChain? chain))
         {
             port.TransmitCredit -= port.TransmitCredit == int.MaxValue ? 0 : 1;
-            port.Output.AddRange(chain.Read());
+            port.Output.AddRange(port.UsesFirstPieceOnly ? chain.Read(0, chain.Readable[0].Length) : chain.Read());
             TransmitQueue(number).Use(chain, port.TransmitUsedLength);
             any = true;
         }

@@ -30,6 +30,9 @@ public sealed class FakePort
     /// <summary>A fault: what the device claims to have written into a buffer that it can only read.</summary>
     public uint TransmitUsedLength { get; set; }
 
+    /// <summary>A fault: the device reads and writes no more of a buffer than its first piece.</summary>
+    public bool UsesFirstPieceOnly { get; set; }
+
     /// <summary>True while the host has plugged the port in; the driver hears of it by an announcement.</summary>
     public bool IsPlugged { get; set; }
 

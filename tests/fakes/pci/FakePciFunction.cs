@@ -61,6 +61,9 @@ public class FakePciFunction
     /// <summary>True while the device asks for its pin.</summary>
     protected virtual bool WantsPin => false;
 
+    /// <summary>Config space as it is, and which of its bits can be written: for tests that put back what they changed.</summary>
+    internal (byte[] Values, byte[] Writable) Image => (_config, _writable);
+
     /// <summary>Puts 8 bits into config space.</summary>
     public void Set8(int offset, byte value) => _config[offset] = value;
 

@@ -23,6 +23,7 @@ public sealed class FakeMmioDevice : PlatformDevice
     private uint _pageSize;
     private uint _align;
     private byte _interruptStatus;
+    private uint _shownInterrupts;
 
     /// <summary>Makes the device; <paramref name="version"/> is 1 or 2.</summary>
     public FakeMmioDevice(FakeMachine machine, FakeVirtioDevice device, uint version)
@@ -42,6 +43,9 @@ public sealed class FakeMmioDevice : PlatformDevice
 
     /// <summary>False when the interrupt line leads nowhere.</summary>
     public bool HasInterrupt { get; set; } = true;
+
+    /// <summary>A fault: false when no register answers any more.</summary>
+    public bool Answers { get; set; } = true;
 
     /// <summary>A fault: changes what a read of a register shows (offset, value).</summary>
     public Func<uint, uint, uint>? OnRead { get; set; }
@@ -98,6 +102,10 @@ public sealed class FakeMmioDevice : PlatformDevice
 
     private uint Read(uint offset, int width)
     {
+        if (!Answers)
+        {
+            return uint.MaxValue;
+        }
         if (offset >= Config)
         {
             return Device.ReadConfig((int)(offset - Config), width);
@@ -120,11 +128,17 @@ public sealed class FakeMmioDevice : PlatformDevice
             0x0FC when !IsLegacy => Device.ReadGeneration(),
             _ => Refuse(offset, "read"),
         };
-        return OnRead?.Invoke(offset, value) ?? value;
+        value = OnRead?.Invoke(offset, value) ?? value;
+        _shownInterrupts = offset == 0x060 ? value : _shownInterrupts;
+        return value;
     }
 
     private void Write(uint offset, int width, uint value)
     {
+        if (!Answers)
+        {
+            return;
+        }
         if (offset >= Config)
         {
             Device.WriteConfig((int)(offset - Config), width, value);
@@ -134,6 +148,9 @@ public sealed class FakeMmioDevice : PlatformDevice
         Violations.Require(width == 4, $"register 0x{offset:X3} was written with {width} bytes (4.2.2.2)");
         if (OnWrite?.Invoke(offset, value) ?? false)
         {
+            // The driver has chosen; it is not its fault that the device did not listen.
+            _featureSelect = offset == 0x014 ? 0 : _featureSelect;
+            _driverFeatureSelect = offset == 0x024 ? 0 : _driverFeatureSelect;
             return;
         }
         switch (offset)
@@ -157,7 +174,7 @@ public sealed class FakeMmioDevice : PlatformDevice
                 break;
             case 0x064:
                 Violations.Require((value & ~3u) == 0, $"InterruptACK was written with undefined bits: 0x{value:X} (4.2.2.2)");
-                Violations.Require((value & ~_interruptStatus) == 0, "an interrupt was acknowledged that there was not");
+                Violations.Require((value & ~_shownInterrupts) == 0, "an interrupt was acknowledged that was not shown");
                 _interruptStatus &= (byte)~value;
                 break;
             case 0x070:

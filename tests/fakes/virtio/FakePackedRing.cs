@@ -150,6 +150,9 @@ public sealed class FakePackedRing(FakeVirtioDevice device, FakeVirtqueue queue)
     /// <summary>Writes the id and the length of the next used descriptor, and not its flags: a device that lies.</summary>
     public void WriteUsedElement(ushort id, uint length) => WriteElement(_used, id, length);
 
+    /// <summary>Writes the id and the length of any descriptor, and not its flags: a device that lies.</summary>
+    public void WriteElement(int offset, ushort id, uint length) => WriteElement(new Place((ushort)offset, true), id, length);
+
     /// <summary>Writes a whole used descriptor anywhere, as of this round: a device that lies.</summary>
     public void WriteUsedDescriptor(int offset, ushort id, uint length) => WriteUsed(new Place((ushort)offset, _used.Wrap), id, length);
 

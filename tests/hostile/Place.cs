@@ -1,0 +1,139 @@
+// Where a hostile case is played: over which transport, with which ring, and how the device interrupts.
+namespace VirtioSharp.Tests.Hostile;
+
+/// <summary>The ways to reach a device.</summary>
+[Flags]
+public enum Machines
+{
+    /// <summary>Modern PCI with its structures in a BAR.</summary>
+    ModernPci = 1,
+
+    /// <summary>Modern PCI whose BARs nobody can map: everything goes through the window in config space.</summary>
+    ConfigAccess = 2,
+
+    /// <summary>The interface from before 1.0, in ports.</summary>
+    LegacyPci = 4,
+
+    /// <summary>virtio-mmio, version 2.</summary>
+    Mmio = 8,
+
+    /// <summary>virtio-mmio, version 1.</summary>
+    LegacyMmio = 16,
+
+    /// <summary>A PCI function with the common configuration.</summary>
+    ModernFunction = ModernPci | ConfigAccess,
+
+    /// <summary>A PCI function.</summary>
+    Pci = ModernFunction | LegacyPci,
+
+    /// <summary>The interfaces of 1.0 and later.</summary>
+    Modern = ModernFunction | Mmio,
+
+    /// <summary>Those from before.</summary>
+    Legacy = LegacyPci | LegacyMmio,
+
+    /// <summary>Everything.</summary>
+    All = Modern | Legacy,
+}
+
+/// <summary>The formats of the ring, without and with EVENT_IDX.</summary>
+[Flags]
+public enum Rings
+{
+    /// <summary>Split.</summary>
+    Split = 1,
+
+    /// <summary>Split with EVENT_IDX.</summary>
+    SplitEvent = 2,
+
+    /// <summary>Packed.</summary>
+    Packed = 4,
+
+    /// <summary>Packed with EVENT_IDX.</summary>
+    PackedEvent = 8,
+
+    /// <summary>The split format.</summary>
+    AnySplit = Split | SplitEvent,
+
+    /// <summary>The packed format.</summary>
+    AnyPacked = Packed | PackedEvent,
+
+    /// <summary>Either without EVENT_IDX.</summary>
+    Plain = Split | Packed,
+
+    /// <summary>Either with EVENT_IDX.</summary>
+    Event = SplitEvent | PackedEvent,
+
+    /// <summary>Everything.</summary>
+    All = AnySplit | AnyPacked,
+}
+
+/// <summary>The ways to interrupt.</summary>
+[Flags]
+public enum Ways
+{
+    /// <summary>A vector for each queue.</summary>
+    MsiX = 1,
+
+    /// <summary>One message for everything.</summary>
+    Msi = 2,
+
+    /// <summary>The pin, or the line of a device without a bus.</summary>
+    Pin = 4,
+
+    /// <summary>None: the driver looks by itself.</summary>
+    None = 8,
+
+    /// <summary>Those that come with an ISR status.</summary>
+    WithStatus = Msi | Pin,
+
+    /// <summary>Those that interrupt.</summary>
+    Some = MsiX | Msi | Pin,
+
+    /// <summary>Everything.</summary>
+    All = Some | None,
+}
+
+/// <summary>One of each.</summary>
+public readonly record struct Place(Machines Machine, Rings Ring, Ways Way)
+{
+    /// <summary>
+    /// All that can be: without a BAR there is no MSI-X table, on no bus there are no messages, a function from before 1.0 has no MSI here,
+    /// and before 1.0 there was no packed ring.
+    /// </summary>
+    public static IReadOnlyList<Place> All { get; } = [.. Make()];
+
+    /// <summary>True for an interface from before 1.0.</summary>
+    public bool IsLegacy => Machines.Legacy.HasFlag(Machine);
+
+    /// <summary>True for the best way to interrupt that the transport has.</summary>
+    public bool HasUsualWay => Way == (Machine is Machines.ModernPci or Machines.LegacyPci ? Ways.MsiX : Machine == Machines.ConfigAccess ? Ways.Msi : Ways.Pin);
+
+    /// <summary>True with a packed ring.</summary>
+    public bool IsPacked => Rings.AnyPacked.HasFlag(Ring);
+
+    /// <summary>True with EVENT_IDX.</summary>
+    public bool HasEvent => Rings.Event.HasFlag(Ring);
+
+    private static IEnumerable<Place> Make()
+    {
+        foreach (Machines machine in new[] { Machines.ModernPci, Machines.ConfigAccess, Machines.LegacyPci, Machines.Mmio, Machines.LegacyMmio })
+        {
+            Ways ways = machine switch
+            {
+                Machines.ModernPci => Ways.All,
+                Machines.ConfigAccess => Ways.All & ~Ways.MsiX,
+                Machines.LegacyPci => Ways.All & ~Ways.Msi,
+                _ => Ways.Pin | Ways.None,
+            };
+            Rings rings = Machines.Legacy.HasFlag(machine) ? Rings.AnySplit : Rings.All;
+            foreach (Rings ring in new[] { Rings.Split, Rings.SplitEvent, Rings.Packed, Rings.PackedEvent }.Where(each => rings.HasFlag(each)))
+            {
+                foreach (Ways way in new[] { Ways.MsiX, Ways.Msi, Ways.Pin, Ways.None }.Where(each => ways.HasFlag(each)))
+                {
+                    yield return new Place(machine, ring, way);
+                }
+            }
+        }
+    }
+}
