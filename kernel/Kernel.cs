@@ -9,6 +9,7 @@ using VirtioSharp.Drivers.Entropy;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
+using VirtioSharp.Drivers.Virtio.Trace;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Kernel.Apps;
 using VirtioSharp.Kernel.Entropy;
@@ -61,7 +62,9 @@ internal static class Kernel
         drivers.Add(new VirtioConsoleDriver());
         drivers.Add(new VirtioRngDriver());
         DriverRegistry registry = new(devices);
-        registry.Add(new VirtioPciDriver(drivers));
+        Tracer? tracer = options.Trace ? new Tracer(new SerialTrace(serial), drivers) : null;
+        VirtioPciDriver pciDriver = new(drivers);
+        registry.Add(tracer is null ? pciDriver : new TracingPciDriver(pciDriver, tracer));
         machine.RefusesBars = options.PciThroughConfigSpace;
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
@@ -69,7 +72,7 @@ internal static class Kernel
             Attach(scan[i], registry, devices, serial);
         }
         WatchSlots(scan, registry, devices, serial);
-        AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), devices, serial);
+        AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), tracer, devices, serial);
 
         random.FeedFrom(devices, machine.Clock);
 
@@ -115,7 +118,8 @@ internal static class Kernel
     }
 
     /// <summary>The virtio-mmio devices of the command line, or where it names none, those that the firmware's tables name.</summary>
-    private static void AttachPlatformDevices(BareMachine machine, string commandLine, VirtioMmioDriver driver, DeviceTable devices, Terminal serial)
+    private static void AttachPlatformDevices(
+        BareMachine machine, string commandLine, VirtioMmioDriver driver, Tracer? tracer, DeviceTable devices, Terminal serial)
     {
         MmioPlaces places = MmioPlaces.Find(commandLine, machine.Acpi);
         if (places.Error.Length != 0)
@@ -130,7 +134,7 @@ internal static class Kernel
                 serial.Write("mmio 0x").WriteHex(place.Address).Write(": not usable: the registers can't be mapped\n");
                 continue;
             }
-            ProbeResult result = driver.Probe(slot!, out Device? device);
+            ProbeResult result = driver.Probe(tracer is null ? slot! : tracer.Around(slot!), out Device? device);
             if (result.Status == ProbeStatus.NotMine)
             {
                 continue;

@@ -34,6 +34,9 @@ public sealed class BootOptions
     /// <summary>True when pins are to arrive at the 8259 pair, also where there is an I/O APIC.</summary>
     public bool Wants8259 { get; private set; }
 
+    /// <summary>True when what passes between drivers and devices is to be written down on the serial line.</summary>
+    public bool Trace { get; private set; }
+
     /// <summary>What is wrong with the line; empty when nothing is.</summary>
     public string Error { get; private set; } = "";
 
@@ -103,6 +106,10 @@ public sealed class BootOptions
                 break;
             case "virtio_mmio.device":
                 break; // the machine has read it
+            case "trace":
+                Trace = value == "on";
+                Error = value is "on" or "off" ? Error : "trace= takes on or off";
+                break;
             case "pci-access":
                 PciThroughConfigSpace = value == "config";
                 Error = value is "config" or "memory" ? Error : "pci-access= takes config or memory";

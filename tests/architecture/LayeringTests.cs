@@ -29,6 +29,7 @@ public sealed partial class LayeringTests
         ("^drivers/pci/", [Platform]),
         ("^drivers/virtio/transport/[^/]*Pci[^/]*\\.cs$", [Platform, Virtio, Pci]),
         ("^drivers/virtio/transport/", [Platform, Virtio]),
+        ("^drivers/virtio/trace/", [Platform, Pci, Virtio, Queue, Transport]),
         ("^drivers/virtio/queue/", [Platform, Transport]),
         ("^drivers/virtio/[^/]*\\.cs$", [Platform, Queue, Transport]),
         ("^drivers/partitions/", [Platform, Block]),

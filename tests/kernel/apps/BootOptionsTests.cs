@@ -82,4 +82,21 @@ public sealed class BootOptionsTests
     [InlineData("pci-access=ports")]
     [InlineData("pci-access")]
     public void Another_way_to_the_registers_is_an_error(string line) => Assert.Contains("pci-access= takes", BootOptions.Parse(line).Error);
+
+    [Theory]
+    [InlineData("", false)]
+    [InlineData("trace=on", true)]
+    [InlineData("trace=off", false)]
+    public void A_trace_is_written_only_when_asked_for(string line, bool traces)
+    {
+        BootOptions options = BootOptions.Parse(line);
+        Assert.Equal("", options.Error);
+        Assert.Equal("", options.Unknown);
+        Assert.Equal(traces, options.Trace);
+    }
+
+    [Theory]
+    [InlineData("trace")]
+    [InlineData("trace=yes")]
+    public void A_trace_is_on_or_off(string line) => Assert.Contains("trace= takes on or off", BootOptions.Parse(line).Error);
 }
