@@ -31,6 +31,22 @@ public sealed class VirtioBlkDriver : VirtioDriver
     public override string NameOfFeature(int bit) => VirtioBlkFormat.NameOf(bit);
 
     /// <inheritdoc/>
+    public override string Clause => "5.2";
+
+    /// <inheritdoc/>
+    public override string NameOfField(uint offset) => VirtioBlkWords.FieldAt(offset);
+
+    /// <inheritdoc/>
+    public override string NameOfRequest(ushort queue, ReadOnlySpan<byte> first, out ulong about) => VirtioBlkWords.RequestOf(first, out about);
+
+    /// <inheritdoc/>
+    public override string NameOfAnswer(ushort queue, ReadOnlySpan<byte> last, out ulong about)
+    {
+        about = 0;
+        return VirtioBlkWords.AnswerOf(last);
+    }
+
+    /// <inheritdoc/>
     public override ProbeResult Probe(VirtioTransport transport, out Device? device)
     {
         device = null;

@@ -32,6 +32,20 @@ public sealed class VirtioConsoleDriver : VirtioDriver
     public override string NameOfFeature(int bit) => VirtioConsoleFormat.NameOf(bit);
 
     /// <inheritdoc/>
+    public override string Clause => "5.3";
+
+    /// <inheritdoc/>
+    public override string NameOfField(uint offset) => VirtioConsoleWords.FieldAt(offset);
+
+    /// <inheritdoc/>
+    public override string NameOfRequest(ushort queue, ReadOnlySpan<byte> first, out ulong about) =>
+        VirtioConsoleWords.MessageOf(queue == VirtioConsoleFormat.ControlTransmitQueue ? first : default, out about);
+
+    /// <inheritdoc/>
+    public override string NameOfAnswer(ushort queue, ReadOnlySpan<byte> last, out ulong about) =>
+        VirtioConsoleWords.MessageOf(queue == VirtioConsoleFormat.ControlReceiveQueue ? last : default, out about);
+
+    /// <inheritdoc/>
     public override ProbeResult Probe(VirtioTransport transport, out Device? device)
     {
         device = null;

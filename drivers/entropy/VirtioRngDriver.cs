@@ -21,6 +21,9 @@ public sealed class VirtioRngDriver : VirtioDriver
     public override string Name => "virtio-rng";
 
     /// <inheritdoc/>
+    public override string Clause => "5.4";
+
+    /// <inheritdoc/>
     public override ProbeResult Probe(VirtioTransport transport, out Device? device)
     {
         device = null;

@@ -211,7 +211,7 @@ public sealed unsafe partial class DeviceTrace
         }
         if (register.Kind == RegisterKind.Config)
         {
-            TraceWords.Config(Note(""), _deviceType, _configOffset);
+            Note(_driver is null ? register.Clause : _driver.Clause).Add(" ").Add(_driver is null ? "" : _driver.NameOfField((uint)_configOffset));
             return;
         }
         Note(register.Clause);

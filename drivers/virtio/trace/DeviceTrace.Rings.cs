@@ -180,9 +180,14 @@ public sealed unsafe partial class DeviceTrace
             first = i == 0 ? pointer : first;
         }
         Note(queue.AvailableClause);
-        if (first is not null && !pieces[0].IsWritable)
+        if (_driver is not null && first is not null && !pieces[0].IsWritable)
         {
-            TraceWords.Request(_text, _deviceType, queue.Index, new ReadOnlySpan<byte>(first, (int)Math.Min(pieces[0].Length, MostShown)));
+            ReadOnlySpan<byte> bytes = new(first, (int)Math.Min(pieces[0].Length, MostShown));
+            string request = _driver.NameOfRequest(queue.Index, bytes, out ulong about);
+            if (request.Length != 0)
+            {
+                _text.Add(", ").Add(_driver.Clause).Add(" ").Add(request).Add(" ").Add(about);
+            }
         }
         End();
     }
@@ -285,7 +290,16 @@ public sealed unsafe partial class DeviceTrace
             Forget(at);
         }
         Note(queue.UsedClause);
-        TraceWords.Answer(_text, _deviceType, (ushort)index, new ReadOnlySpan<byte>(last, (int)Math.Min(lastLength, MostShown)));
+        if (_driver is not null && last is not null)
+        {
+            ReadOnlySpan<byte> bytes = new(last, (int)Math.Min(lastLength, MostShown));
+            string answer = _driver.NameOfAnswer((ushort)index, bytes, out ulong about);
+            if (answer.Length != 0)
+            {
+                _text.Add(", ").Add(_driver.Clause).Add(" ").Add(answer);
+                _text.Add(about == 0 ? "" : " ").Add(about == 0 ? "" : about.ToString());
+            }
+        }
         End();
         queue.StepTaken(id);
     }

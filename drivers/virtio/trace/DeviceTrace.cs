@@ -17,7 +17,6 @@ public sealed unsafe partial class DeviceTrace
     private readonly Clock _clock;
     private readonly string _name;
     private readonly VirtioDriver? _driver;
-    private readonly ushort _deviceType;
     private readonly ulong _begin;
     private readonly TraceText _line = new();
     private TraceText _text = new();
@@ -36,10 +35,9 @@ public sealed unsafe partial class DeviceTrace
         _clock = clock;
         _name = name;
         _driver = driver;
-        _deviceType = deviceType;
         _begin = clock.Now;
         Begin("trace ").Add(Version).Add(" ").Add(place).Add(" type ").Add(deviceType);
-        Note("5").Add(driver is null ? " no driver" : " ").Add(driver is null ? "" : driver.Name);
+        Note(driver is null ? "5 no driver" : driver.Clause).Add(driver is null ? "" : " ").Add(driver is null ? "" : driver.Name);
         End();
     }
 
