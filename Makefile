@@ -10,10 +10,10 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench asm profile clean
+.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench bench-check bench-baseline asm profile clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "Variables: MACHINE=q35|pc|microvm|microvm-mmio DISK=image APPEND='command line' QEMU=program MEMORY=MiB"
 
 setup: ## installs what is missing on this machine
@@ -79,17 +79,23 @@ model: ## searches the models of the virtqueues' two races, and their mutants, w
 	@tools/setup model
 	@tools/run-model
 
-check: format kernel model ## what CI runs: format, both compilers, symbols, layering, models and all tests
+check: format kernel model ## what CI runs: format, both compilers, symbols, layering, models, counts and all tests
 	@$(DOTNET_BUILD) drivers/VirtioSharp.Drivers.csproj
 	@tools/check-symbols $(OBJ)/kernel.o
+	@tools/run-bench check
 	@$(MAKE) --no-print-directory test
 
 size: kernel ## what the image consists of
 	@tools/size-report $(KERNEL)
 
-bench: kernel ## measures a disk without cost of its own (null-co), depth 1 to 128
-	@DISK= CONSOLE=none APPEND='run=bench $(APPEND)' tools/run-qemu $(KERNEL) -blockdev driver=null-co,node-name=null,size=1073741824,read-zeroes=off \
-	    -device virtio-blk-pci,drive=null,disable-legacy=on </dev/null
+bench: kernel ## measures and counts disks and consoles, in some two minutes; KEEP=1 adds the result to bench/results
+	@tools/run-bench run
+
+bench-check: kernel ## fails where a request costs over 5 % more instructions, exits or allocations than bench/baseline.json says
+	@tools/run-bench check
+
+bench-baseline: kernel ## writes bench/baseline.json anew
+	@tools/run-bench baseline
 
 asm: kernel ## the machine code of the functions with F in their names: make asm F=VirtioBlk__Submit
 	@tools/show-assembly $(KERNEL) "$${F:?say which function: make asm F=VirtioBlk__Submit}"

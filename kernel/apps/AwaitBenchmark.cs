@@ -6,25 +6,23 @@ using VirtioSharp.Kernel.Tasks;
 
 namespace VirtioSharp.Kernel.Apps;
 
-/// <summary>As many workers as the job is deep; each awaits its request and makes the next.</summary>
+/// <summary>For each disk as many workers as the job is deep; each awaits its request and makes the next.</summary>
 internal sealed class AwaitBenchmark
 {
-    private readonly BlockDevice _disk;
     private readonly Clock _clock;
     private readonly BenchmarkRun _run;
     private readonly LatencyHistogram _latencies;
     private readonly Worker[] _workers;
 
-    internal AwaitBenchmark(BlockDevice disk, Clock clock, BenchmarkRun run, LatencyHistogram latencies, in BenchmarkJob job, in DmaBuffer memory)
+    internal AwaitBenchmark(BlockDevice[] disks, Clock clock, BenchmarkRun run, LatencyHistogram latencies, in BenchmarkJob job, in DmaBuffer memory)
     {
-        _disk = disk;
         _clock = clock;
         _run = run;
         _latencies = latencies;
-        _workers = new Worker[job.Depth];
+        _workers = new Worker[job.Depth * disks.Length];
         for (int i = 0; i < _workers.Length; i++)
         {
-            _workers[i] = new Worker(memory.Slice((uint)i * job.Length, job.Length));
+            _workers[i] = new Worker(disks[i % disks.Length], memory.Slice((uint)i * job.Length, job.Length));
         }
     }
 
@@ -33,7 +31,7 @@ internal sealed class AwaitBenchmark
     {
         for (int i = 0; i < _workers.Length; i++)
         {
-            _workers[i].Task = isTimed ? WorkTimedAsync(_workers[i].Buffer) : WorkAsync(_workers[i].Buffer);
+            _workers[i].Task = isTimed ? WorkTimedAsync(_workers[i].Disk, _workers[i].Buffer) : WorkAsync(_workers[i].Disk, _workers[i].Buffer);
         }
         for (int i = 0; i < _workers.Length; i++)
         {
@@ -43,16 +41,21 @@ internal sealed class AwaitBenchmark
 
     private sealed class Worker
     {
-        internal Worker(DmaBuffer buffer) => Buffer = buffer;
+        internal Worker(BlockDevice disk, DmaBuffer buffer)
+        {
+            Disk = disk;
+            Buffer = buffer;
+        }
+
+        internal BlockDevice Disk { get; }
 
         internal DmaBuffer Buffer { get; }
 
         internal ValueTask Task { get; set; }
     }
 
-    private async ValueTask WorkAsync(DmaBuffer buffer)
+    private async ValueTask WorkAsync(BlockDevice disk, DmaBuffer buffer)
     {
-        BlockDevice disk = _disk;
         BenchmarkRun run = _run;
         while (!run.IsStopping)
         {
@@ -61,13 +64,13 @@ internal sealed class AwaitBenchmark
         }
     }
 
-    private async ValueTask WorkTimedAsync(DmaBuffer buffer)
+    private async ValueTask WorkTimedAsync(BlockDevice disk, DmaBuffer buffer)
     {
         while (!_run.IsStopping)
         {
             ulong sector = _run.Next(out bool isWrite);
             ulong begin = _clock.Now;
-            IoStatus status = await (isWrite ? _disk.WriteAsync(sector, buffer) : _disk.ReadAsync(sector, buffer));
+            IoStatus status = await (isWrite ? disk.WriteAsync(sector, buffer) : disk.ReadAsync(sector, buffer));
             _latencies.Add(_clock.Now - begin);
             _run.End(status);
         }

@@ -10,6 +10,9 @@ internal readonly struct BenchmarkJob
 {
     internal const int Count = 9;
     private const uint AllWrites = 1024;
+    private const uint MixedWrites = 307;
+    private const uint MostAtOnce = 4096;
+    private const uint MostBytes = 64 << 20;
 
     private BenchmarkJob(string name, uint writes, bool isSequential, uint length, int depth)
     {
@@ -31,18 +34,62 @@ internal readonly struct BenchmarkJob
 
     internal int Depth { get; }
 
-    internal static BenchmarkJob At(int index) => index switch
+    /// <summary>The jobs that are run when none is named.</summary>
+    internal static string At(int index) => index switch
     {
-        0 => new BenchmarkJob("randread_4k_qd1", 0, false, 4096, 1),
-        1 => new BenchmarkJob("randread_4k_qd16", 0, false, 4096, 16),
-        2 => new BenchmarkJob("randread_4k_qd32", 0, false, 4096, 32),
-        3 => new BenchmarkJob("randread_4k_qd128", 0, false, 4096, 128),
-        4 => new BenchmarkJob("read_128k_qd8", 0, true, 131072, 8),
-        5 => new BenchmarkJob("read_1m_qd4", 0, true, 1 << 20, 4),
-        6 => new BenchmarkJob("randwrite_4k_qd16", AllWrites, false, 4096, 16),
-        7 => new BenchmarkJob("randwrite_4k_qd32", AllWrites, false, 4096, 32),
-        _ => new BenchmarkJob("mixed_70_30_4k_qd32", 307, false, 4096, 32),
+        0 => "randread_4k_qd1",
+        1 => "randread_4k_qd16",
+        2 => "randread_4k_qd32",
+        3 => "randread_4k_qd128",
+        4 => "read_128k_qd8",
+        5 => "read_1m_qd4",
+        6 => "randwrite_4k_qd16",
+        7 => "randwrite_4k_qd32",
+        _ => "mixed_4k_qd32",
     };
+
+    /// <summary>
+    /// Reads a name: <c>randread</c>, <c>read</c>, <c>randwrite</c>, <c>write</c> or <c>mixed</c> (70 % reads, 30 % writes), the length of a
+    /// request with <c>k</c> or <c>m</c> behind it, and <c>qd</c> with how many there are at once.
+    /// </summary>
+    internal static bool TryParse(string name, out BenchmarkJob job)
+    {
+        job = default;
+        int first = name.IndexOf('_');
+        int second = first < 0 ? -1 : first + 1 + name.Substring(first + 1).IndexOf('_');
+        if (second <= first || second + 3 > name.Length || name[second + 1] != 'q' || name[second + 2] != 'd')
+        {
+            return false;
+        }
+        string kind = name.Substring(0, first);
+        uint writes = kind switch
+        {
+            "randread" or "read" => 0,
+            "randwrite" or "write" => AllWrites,
+            "mixed" => MixedWrites,
+            _ => uint.MaxValue,
+        };
+        if (writes == uint.MaxValue || !TryParseLength(name.Substring(first + 1, second - first - 1), out uint length) ||
+            !uint.TryParse(name.Substring(second + 3), out uint depth) || depth - 1 >= MostAtOnce)
+        {
+            return false;
+        }
+        job = new BenchmarkJob(name, writes, kind is "read" or "write", length, (int)depth);
+        return true;
+    }
+
+    private static bool TryParseLength(string text, out uint length)
+    {
+        length = 0;
+        uint unit = text.Length == 0 ? 0u : text[text.Length - 1] == 'k' ? 1024u : text[text.Length - 1] == 'm' ? 1u << 20 : 1;
+        string digits = unit <= 1 ? text : text.Substring(0, text.Length - 1);
+        if (!uint.TryParse(digits, out uint count) || count > MostBytes / Math.Max(unit, 1))
+        {
+            return false;
+        }
+        length = count * unit;
+        return length != 0 && length % BlockDevice.SectorSize == 0;
+    }
 }
 
 /// <summary>Where the next request goes, and whether there is one.</summary>
@@ -60,12 +107,16 @@ internal sealed class BenchmarkRun
     private ulong _lookAt;
     private ulong _end;
 
-    internal BenchmarkRun(in BenchmarkJob job, BlockDevice disk, Clock clock)
+    /// <summary>A run that only counts.</summary>
+    internal BenchmarkRun(Clock clock) => _clock = clock;
+
+    /// <summary>A run of a job on disks with so many sectors.</summary>
+    internal BenchmarkRun(in BenchmarkJob job, ulong sectorCount, Clock clock)
     {
         _clock = clock;
         _sectors = job.Length / BlockDevice.SectorSize;
         // A power of two below: no division on the way.
-        _mask = (1ul << BitOperations.Log2(disk.SectorCount / _sectors)) - 1;
+        _mask = (1ul << BitOperations.Log2(sectorCount / _sectors)) - 1;
         _writes = job.Writes;
         _isSequential = job.IsSequential;
     }

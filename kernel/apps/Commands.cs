@@ -72,9 +72,7 @@ public sealed class Commands
                 Tests.Corelib.CorelibChecks.Run(line => output.Write(line).EndLine());
                 return true;
             case "bench":
-                bool isDirect = words.Length > 1 && words[1] == "direct";
-                int job = words.Length > 1 && words[1] is "direct" or "await" ? 2 : 1;
-                return await new Benchmark(_system, output, _options).RunAsync(isDirect, words.Length > job ? words[job] : "");
+                return await new Benchmark(_system, output, _options).RunAsync(words);
             case "panic":
                 return PanicCommand.Run(words.Length > 1 ? words[1] : "", output);
             case "halt":
@@ -121,7 +119,8 @@ public sealed class Commands
         "edu [msi|storm]                interrupts of QEMU's edu device\n" +
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
-        "bench [await|direct] [JOB]     measures the first disk, by await or by Submit and Poll\n" +
+        "bench [await|direct] [all] [JOB]  measures the first disk or all, by await or by Submit and Poll\n" +
+        "bench console                  measures console ports\n" +
         "panic [null|stack|index|cast|code|execute|divide|random]\n                               what a panic looks like\n" +
         "halt                           ends the machine\n");
 

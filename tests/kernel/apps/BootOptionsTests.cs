@@ -37,6 +37,23 @@ public sealed class BootOptionsTests
     public void A_time_that_is_none_is_an_error(string line) => Assert.Contains("ms= takes a number", BootOptions.Parse(line).Error);
 
     [Theory]
+    [InlineData("ios=0", 0u)]
+    [InlineData("ios=8000 ms=1", 8000u)]
+    [InlineData("ms=1", 0u)]
+    public void A_number_of_requests_is_understood(string line, uint expected)
+    {
+        BootOptions options = BootOptions.Parse(line);
+        Assert.Equal("", options.Error);
+        Assert.Equal(expected, options.JobRequests);
+    }
+
+    [Theory]
+    [InlineData("ios=")]
+    [InlineData("ios=many")]
+    public void A_number_of_requests_that_is_none_is_an_error(string line) =>
+        Assert.Contains("ios= takes a number", BootOptions.Parse(line).Error);
+
+    [Theory]
     [InlineData("ms=4294967295", 4294967295u)]
     [InlineData("run=bench", 1500u)]
     public void The_time_of_a_job_is_taken_or_a_second_and_a_half(string line, uint milliseconds)
