@@ -59,9 +59,10 @@ public enum BlockOperation
 /// </summary>
 public abstract class BlockRequest
 {
-    private DmaBuffer[] _buffers = new DmaBuffer[1];
+    private DmaBuffer _buffer;
+    private DmaBuffer[]? _list;
     private Rare? _rare;
-    private int _bufferCount;
+    private int _listCount; // of more buffers than one, which are in the list; 0 otherwise
 
     /// <summary>What few requests need: apart, so that the others fit into few cache lines.</summary>
     private sealed class Rare
@@ -81,7 +82,7 @@ public abstract class BlockRequest
     public ulong Sector { get; private set; }
 
     /// <summary>How many sectors a range has that is given without buffers (<see cref="PrepareRange"/>); 0 for others.</summary>
-    public ulong RangeSectors => _rare is null ? 0 : _rare.RangeSectors;
+    public ulong RangeSectors => _rare is null || Operation <= BlockOperation.Write ? 0 : _rare.RangeSectors;
 
     /// <summary>For <see cref="BlockOperation.WriteZeroes"/>: true when the device may give the space back.</summary>
     public bool MayUnmap => _rare is not null && _rare.MayUnmap;
@@ -120,7 +121,22 @@ public abstract class BlockRequest
     public IoStatus Status { get; private set; }
 
     /// <summary>The buffers, in the order of the sectors.</summary>
-    public ReadOnlySpan<DmaBuffer> Buffers => new(_buffers, 0, _bufferCount);
+    public ReadOnlySpan<DmaBuffer> Buffers =>
+        _listCount != 0 ? new(_list, 0, _listCount) : _buffer.Length != 0 ? new ReadOnlySpan<DmaBuffer>(in _buffer) : default;
+
+    /// <summary>True when there is at most one buffer, and no timeout.</summary>
+    internal bool IsPlain
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => _listCount == 0 && !HasTimeout;
+    }
+
+    /// <summary>The buffer of a request that has one; of no length when it has none.</summary>
+    internal ref readonly DmaBuffer Buffer
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => ref _buffer;
+    }
 
     /// <summary>Used by a device that is a range of another one: where the range begins there, in sectors; 0 once the request ended.</summary>
     internal ulong Origin;
@@ -160,30 +176,32 @@ public abstract class BlockRequest
     internal ulong DeviceSector => Sector + Origin;
 
     /// <summary>Prepares the request with one buffer; a flush has none (<c>default</c>).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Prepare(BlockOperation operation, ulong sector, in DmaBuffer buffer)
     {
         Operation = operation;
         Sector = sector;
-        ForgetRange();
-        _bufferCount = buffer.Length == 0 ? 0 : 1;
-        _buffers[0] = buffer;
+        _listCount = 0;
+        _buffer = buffer;
+        if (operation > BlockOperation.Write && _rare is not null)
+        {
+            _rare.RangeSectors = 0;
+        }
     }
 
     /// <summary>Prepares the request with several buffers (scatter-gather); allocates only when there are more than ever before.</summary>
     public void Prepare(BlockOperation operation, ulong sector, ReadOnlySpan<DmaBuffer> buffers)
     {
-        Operation = operation;
-        Sector = sector;
-        ForgetRange();
-        if (buffers.Length > _buffers.Length)
+        Prepare(operation, sector, buffers.Length == 1 ? buffers[0] : default);
+        if (buffers.Length > 1)
         {
-            _buffers = new DmaBuffer[buffers.Length];
+            if (_list is null || buffers.Length > _list.Length)
+            {
+                _list = new DmaBuffer[buffers.Length];
+            }
+            buffers.CopyTo(_list);
+            _listCount = buffers.Length;
         }
-        for (int i = 0; i < buffers.Length; i++)
-        {
-            _buffers[i] = buffers[i];
-        }
-        _bufferCount = buffers.Length;
     }
 
     /// <summary>Prepares a request for a range of sectors that has no buffers: discard, write zeroes, secure erase.</summary>
@@ -199,19 +217,15 @@ public abstract class BlockRequest
     /// </summary>
     protected abstract void OnCompleted();
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void ForgetRange()
-    {
-        if (_rare is not null)
-        {
-            _rare.RangeSectors = 0;
-        }
-    }
+    /// <summary>For derived requests: notes that a submit was refused, as <see cref="Status"/>.</summary>
+    protected void NoteRefusal(IoStatus status) => Status = status;
 
     /// <summary>Notes that a driver took the request.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Begin() => Status = IoStatus.InFlight;
 
     /// <summary>Ends the request; the driver calls this exactly once.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Complete(IoStatus status)
     {
         Contract.Require(Status == IoStatus.InFlight, "a block request was completed twice");

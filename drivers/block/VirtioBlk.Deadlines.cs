@@ -15,8 +15,8 @@ public sealed partial class VirtioBlk
 
     private uint TimeoutTicks => TicksOf(RequestTimeout);
 
-    /// <summary>Time in units of about a millisecond, which go round in 52 days: only differences mean something.</summary>
-    private static uint TickOf(ulong now) => (uint)(now >> TickShift);
+    /// <summary>Time in units of about a millisecond, which go round in 52 days: only differences mean something. Never 0.</summary>
+    private static uint TickOf(ulong now) => Math.Max((uint)(now >> TickShift), 1);
 
     private static uint TicksOf(ulong nanoseconds) => (uint)Math.Min((nanoseconds >> TickShift) + 1, int.MaxValue);
 
@@ -26,7 +26,7 @@ public sealed partial class VirtioBlk
         SetTick(TickOf(now));
         _oldestIssue = _tick;
         _shortestOwn = uint.MaxValue;
-        _lookAt = now + LookAgainInterval;
+        LookAt = now + LookAgainInterval;
     }
 
     private void SetTick(uint tick)

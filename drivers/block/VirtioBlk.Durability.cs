@@ -1,4 +1,5 @@
 // A virtio block device: what is durable, and when (virtio 5.2.5.2, 5.2.6.2).
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
@@ -60,8 +61,11 @@ public sealed partial class VirtioBlk
             case BlockOperation.ReportZones:
                 break;
             default:
-                _writesDone += _hasWriteCache ? 1u : 0u;
+                NoteWrite();
                 break;
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void NoteWrite() => _writesDone += _hasWriteCache ? 1u : 0u;
 }

@@ -18,10 +18,23 @@ public sealed partial class VirtioBlk
         ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
         if (buffers.Length == 1 && buffers[0].Length <= _limits.SizeMax)
         {
-            _segments[0] = buffers[0];
-            return TryIssuePart(request, request.DeviceSector, 1, buffers[0].Length, isRead);
+            return TryIssueWhole(request);
         }
         return TryIssueCut(request, isRead, buffers);
+    }
+
+    /// <summary>A request of one buffer that need not be cut.</summary>
+    private bool TryIssueWhole(BlockRequest request)
+    {
+        for (int i = 0; i < _queues.Length; i++)
+        {
+            if (_queue.TryIssueWhole(request, (uint)request.Operation, request.DeviceSector, request.Buffer))
+            {
+                return true;
+            }
+            UseNextQueue();
+        }
+        return false;
     }
 
     private bool TryIssueCommand(BlockRequest request)
@@ -146,7 +159,7 @@ public sealed partial class VirtioBlk
         for (int i = 1; i < _queues.Length; i++)
         {
             UseNextQueue();
-            if (_queue.TryIssueApart(request, TypeOf(request), sector, segments, isRead ? length : 0, isRead))
+            if (_queue.TryIssue(request, TypeOf(request), sector, segments, isRead ? length : 0, isRead))
             {
                 return true;
             }

@@ -6,6 +6,7 @@ namespace VirtioSharp.Drivers.Block;
 public sealed partial class VirtioBlk
 {
     private int _recoveriesInVain;
+    private ulong _wholeDoneAtRecovery;
 
     // After a reset requests are repeated one by one, so that one that breaks the device takes no other with it.
     private bool _oneByOne;
@@ -32,6 +33,11 @@ public sealed partial class VirtioBlk
     /// </summary>
     private void Recover(IoStatus status, ulong now)
     {
+        if (_wholeDone != _wholeDoneAtRecovery)
+        {
+            _wholeDoneAtRecovery = _wholeDone;
+            _recoveriesInVain = 0;
+        }
         if (_recoveriesInVain >= MaxRecoveries || !_virtio.Halt())
         {
             GiveUp(status, now);
@@ -51,6 +57,7 @@ public sealed partial class VirtioBlk
         if (!restarted)
         {
             _failure = status;
+            LookAt = ulong.MaxValue;
         }
         // 3. Those that ended hear of it, and may remove the disk or submit again; then the others are repeated.
         EndAll(ended);
@@ -95,7 +102,7 @@ public sealed partial class VirtioBlk
         {
             _failure = status;
         }
-        _lookAt = ulong.MaxValue;
+        LookAt = ulong.MaxValue;
         bool reset = _virtio.Stop();
         EndAll(TakeBack(status, now, mayRepeat: false));
         if (reset)
@@ -119,6 +126,7 @@ public sealed partial class VirtioBlk
         BlockRequest? ended = null;
         _firstWaiting = null;
         _lastWaiting = null;
+        SetShortWay();
         for (int i = 0; i < _queues.Length; i++)
         {
             while (_queues[i].TryDetach(out BlockRequest? detached, out uint issued))

@@ -42,6 +42,7 @@ public sealed partial class VirtioBlk
             _lastWaiting.Next = request;
         }
         _lastWaiting = request;
+        SetShortWay();
     }
 
     private void RemoveWaiting(BlockRequest? before, BlockRequest request)
@@ -59,6 +60,7 @@ public sealed partial class VirtioBlk
             _lastWaiting = before;
         }
         request.Next = null;
+        SetShortWay();
     }
 
     private void IssueWaiting()
@@ -71,13 +73,13 @@ public sealed partial class VirtioBlk
                 return;
             }
             // After an error the rest of a request is not worth asking for.
-            bool done = request.PartStatus != IoStatus.Ok || TryIssue(request);
-            if (!done)
+            bool hasFailed = request.PartStatus != IoStatus.Ok;
+            if (!hasFailed && !TryIssue(request))
             {
                 return;
             }
             RemoveWaiting(null, request);
-            if (request.PendingParts == 0)
+            if (hasFailed && request.PendingParts == 0)
             {
                 End(request);
             }

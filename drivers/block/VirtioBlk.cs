@@ -1,4 +1,5 @@
 // A virtio block device in service (virtio 5.2.6).
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Queue;
@@ -20,12 +21,19 @@ public sealed partial class VirtioBlk : BlockDevice
     private readonly DmaBuffer[] _segments;
     private readonly int _maxSegments;
     private readonly uint _pieceUnit;
+    private readonly uint _blockMask;
     private readonly bool _inSequence;
+
+    // Requests up to this operation may go the short way: reads, or reads and writes, or none while it is closed.
+    private const BlockOperation NonePlain = (BlockOperation)(-1);
+    private readonly BlockOperation _lastPlainWhenOpen;
+    private BlockOperation _lastPlain = NonePlain;
     private VirtioBlkLimits _limits;
     private VirtioBlkQueue _queue;
     private int _turn;
-    private ulong _lookAt = ulong.MaxValue;
-    private ulong _partsDone;
+    private ulong _wholeDone; // requests of one part that were done well
+    private ulong _othersDone; // all other requests
+    private ulong _partsDone; // the parts of these
     private ulong _partsDoneAtLook;
     private bool _toldSinceLook;
     private IoStatus _failure;
@@ -38,7 +46,9 @@ public sealed partial class VirtioBlk : BlockDevice
         _segments = segments;
         _maxSegments = segments.Length - 1;
         _limits = limits;
+        _blockMask = limits.BlockSize - 1;
         _inSequence = limits.Zones.Model != ZoneModel.None;
+        _lastPlainWhenOpen = limits.IsReadOnly || _inSequence ? BlockOperation.Read : BlockOperation.Write;
         _pieceUnit = limits.Zones.Model == ZoneModel.HostManaged ? Math.Max(limits.BlockSize, limits.Zones.WriteGranularity) : limits.BlockSize;
         ReadWriteCache();
     }
@@ -97,7 +107,7 @@ public sealed partial class VirtioBlk : BlockDevice
     public ulong RequestTimeout { get; set; } = DefaultTimeout;
 
     /// <summary>How many requests were completed.</summary>
-    public ulong Completed { get; private set; }
+    public ulong Completed => _wholeDone + _othersDone;
 
     /// <summary>How often a doorbell or an interrupt had to be made good for.</summary>
     public ulong LostDoorbells { get; private set; }
@@ -145,7 +155,21 @@ public sealed partial class VirtioBlk : BlockDevice
     }
 
     /// <inheritdoc/>
-    public override ulong NextDeadline => _lookAt;
+    public override ulong NextDeadline => LookAt;
+
+    /// <summary>When the clock is looked at next; never while nothing is under way.</summary>
+    private ulong LookAt
+    {
+        get;
+        set
+        {
+            field = value;
+            SetShortWay();
+        }
+    } = ulong.MaxValue;
+
+    /// <summary>The short way is open while somebody looks at the clock and nobody waits.</summary>
+    private void SetShortWay() => _lastPlain = LookAt != ulong.MaxValue && _firstWaiting is null ? _lastPlainWhenOpen : NonePlain;
 
     /// <inheritdoc/>
     public override bool IsPolled => _virtio.IsPolled;
@@ -184,6 +208,36 @@ public sealed partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override IoStatus Submit(BlockRequest request)
     {
+        if (!IsPlain(request))
+        {
+            return SubmitAny(request);
+        }
+        request.Begin();
+        return _queue.TryIssueAgain(request, (uint)request.Operation, request.DeviceSector, request.Buffer) ? IoStatus.Ok : SubmitPlain(request);
+    }
+
+    /// <summary>
+    /// True for what most requests are: one buffer that is read or written at once, on a disk where nobody waits and somebody looks at the
+    /// clock. All else, and what is wrong, goes the long way.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool IsPlain(BlockRequest request)
+    {
+        uint length = request.Buffer.Length;
+        ulong sector = request.DeviceSector;
+        ulong count = _limits.SectorCount;
+        return request.Operation <= _lastPlain && request.IsPlain &&
+            length - 1 < _limits.SizeMax && ((length | sector * SectorSize) & _blockMask) == 0 &&
+            sector < count && length / SectorSize <= count - sector;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private IoStatus SubmitPlain(BlockRequest request) =>
+        _queue.TryIssueWhole(request, (uint)request.Operation, request.DeviceSector, request.Buffer) ? IoStatus.Ok : SubmitAny(request);
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private IoStatus SubmitAny(BlockRequest request)
+    {
         if (_failure != IoStatus.Ok)
         {
             return _failure;
@@ -199,12 +253,9 @@ public sealed partial class VirtioBlk : BlockDevice
             return IoStatus.DeviceError;
         }
         request.Begin();
-        request.PendingParts = 0;
-        request.PartStatus = IoStatus.Ok;
         request.IssuedBytes = 0;
         request.WasIssued = false;
-        request.Next = null;
-        if (_lookAt == ulong.MaxValue)
+        if (LookAt == ulong.MaxValue)
         {
             BeginLooking();
         }
@@ -262,10 +313,22 @@ public sealed partial class VirtioBlk : BlockDevice
         do
         {
             // A completion may remove the disk; the queue is gone then.
-            while (_failure == IoStatus.Ok && queue.TryTake(out BlockRequest? request, out IoStatus status))
+            while (_failure == IoStatus.Ok)
             {
+                UsedBuffer used = queue.Ring.TakeUsed();
+                if (used.IsNone)
+                {
+                    break;
+                }
                 any = true;
-                EndPart(request!, status);
+                if (queue.IsWell(used, out BlockRequest request, out byte status))
+                {
+                    EndWhole(request);
+                }
+                else
+                {
+                    EndPart(request, queue.EndOf(request, used, status));
+                }
             }
             if (_failure != IoStatus.Ok)
             {
@@ -295,7 +358,7 @@ public sealed partial class VirtioBlk : BlockDevice
     {
         if (_failure != IoStatus.Ok)
         {
-            _lookAt = ulong.MaxValue;
+            LookAt = ulong.MaxValue;
             return;
         }
         // Something may have been used without an interrupt: take it first.
@@ -312,11 +375,11 @@ public sealed partial class VirtioBlk : BlockDevice
         }
         if (PartsInFlight == 0 && _firstWaiting is null)
         {
-            _lookAt = ulong.MaxValue;
+            LookAt = ulong.MaxValue;
             _toldSinceLook = false;
             return;
         }
-        _lookAt = now + LookAgainInterval;
+        LookAt = now + LookAgainInterval;
         if (_virtio.NeedsReset())
         {
             Recover(IoStatus.DeviceError, now: 0);
@@ -331,7 +394,7 @@ public sealed partial class VirtioBlk : BlockDevice
             Recover(IoStatus.TimedOut, now);
             return;
         }
-        if (_partsDone != _partsDoneAtLook)
+        if (_wholeDone + _partsDone != _partsDoneAtLook)
         {
             _toldSinceLook = false;
         }
@@ -348,7 +411,7 @@ public sealed partial class VirtioBlk : BlockDevice
             }
             LostDoorbells++;
         }
-        _partsDoneAtLook = _partsDone;
+        _partsDoneAtLook = _wholeDone + _partsDone;
     }
 
     /// <inheritdoc/>
@@ -361,6 +424,19 @@ public sealed partial class VirtioBlk : BlockDevice
         _failure = IoStatus.Removed;
     }
 
+    /// <summary>A read or a write that had one part, which was done well.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void EndWhole(BlockRequest request)
+    {
+        _wholeDone++;
+        if (request.Operation != BlockOperation.Read)
+        {
+            NoteWrite();
+        }
+        request.Complete(IoStatus.Ok);
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void EndPart(BlockRequest request, IoStatus status)
     {
         _partsDone++;
@@ -380,11 +456,13 @@ public sealed partial class VirtioBlk : BlockDevice
 
     private void End(BlockRequest request)
     {
-        Completed++;
-        if (request.Operation != BlockOperation.Read && request.PartStatus == IoStatus.Ok)
+        IoStatus status = request.PartStatus;
+        _othersDone++;
+        if (request.Operation != BlockOperation.Read && status == IoStatus.Ok)
         {
             NoteDurability(request);
         }
-        request.Complete(request.PartStatus);
+        request.PartStatus = IoStatus.Ok; // the next submit finds the request as new
+        request.Complete(status);
     }
 }

@@ -1,5 +1,6 @@
 // One request queue of a virtio block device, with the slots of its requests (virtio 5.2.2, 5.2.6).
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Threading;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio.Queue;
@@ -16,26 +17,34 @@ internal sealed unsafe class VirtioBlkQueue
     private const uint AppendOffset = 16;
     private const uint StatusOffset = 24;
     private const uint RangeOffset = 32;
+    private const uint Other = uint.MaxValue;
+    private const uint None = uint.MaxValue;
 
     private readonly DmaSpace _dma;
     private readonly DmaBuffer _memory;
     private readonly Slot[] _slots;
-    private readonly ushort[] _freeSlots;
     private readonly DmaBuffer[] _segments;
     private readonly DmaBuffer[] _outer = new DmaBuffer[1];
     private readonly bool _ignoresLengths;
+    private readonly uint _lengthMask;
     private readonly uint _zoneSectors;
-    private int _freeCount;
-    private bool _hasNew;
+    private uint _firstFree;
 
     /// <summary>A part of a request that is on its way.</summary>
     private struct Slot
     {
+        // Stays when the part has come back: the same request is often the next one here.
         internal BlockRequest? Request;
-        internal DmaBuffer Header;
-        internal DmaBuffer Status;
+
+        // How many bytes the device has to write, status included, for a whole read or write to be done well; Other for all that needs a closer look.
+        internal uint Least;
         internal uint ReadLength;
-        internal uint IssuedTick; // the slot has 64 bytes with it
+
+        // Never 0 while the device has the part, always 0 otherwise.
+        internal uint IssuedTick;
+
+        // The next one that is free; those that were freed last come first.
+        internal uint NextFree;
     }
 
     private VirtioBlkQueue(Virtqueue ring, DmaSpace dma, in DmaBuffer memory, DmaBuffer[] segments, bool ignoresLengths, uint zoneSectors)
@@ -45,26 +54,25 @@ internal sealed unsafe class VirtioBlkQueue
         _memory = memory;
         _segments = segments;
         _ignoresLengths = ignoresLengths;
+        // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
+        _lengthMask = ignoresLengths ? 0 : uint.MaxValue;
         _zoneSectors = zoneSectors;
         _slots = new Slot[ring.Size];
-        _freeSlots = new ushort[ring.Size];
-        for (int i = 0; i < _slots.Length; i++)
+        for (uint number = 0; number < _slots.Length; number++)
         {
-            DmaBuffer slot = memory.Slice((uint)i * SlotLength, SlotLength);
-            _slots[i].Header = slot.Slice(0, VirtioBlkFormat.HeaderLength);
-            _slots[i].Status = slot.Slice(StatusOffset, 1);
-            _freeSlots[_freeCount++] = (ushort)(_slots.Length - 1 - i);
+            ring.SetFrame((ushort)number, HeaderOf(number), StatusOf(number));
+            _slots[number].NextFree = number + 1 == _slots.Length ? None : number + 1;
         }
     }
 
     /// <summary>The ring.</summary>
     internal readonly Virtqueue Ring;
 
-    /// <summary>When parts are issued, in ticks: set now and then by the one who looks at the clock.</summary>
+    /// <summary>When parts are issued, in ticks and not 0: set now and then by the one who looks at the clock.</summary>
     internal uint Tick;
 
     /// <summary>How many parts are with the device.</summary>
-    internal int InFlight => _slots.Length - _freeCount;
+    internal int InFlight => Ring.InFlight;
 
     /// <summary>
     /// Makes the slots of a ring. <paramref name="segments"/> is where the caller puts the pieces of a part, one more than there can be;
@@ -84,115 +92,159 @@ internal sealed unsafe class VirtioBlkQueue
     }
 
     /// <summary>
-    /// One request of the protocol: header, the first <paramref name="count"/> pieces, which the device writes when <paramref name="isRead"/>,
-    /// status byte. It counts only if the device writes at least <paramref name="readLength"/> bytes before the status. False when there is no room.
+    /// One request of the protocol with one piece of data: type 0, a read, or 1, a write (so type - 1 is all ones for a read). A read counts
+    /// only if the device writes all of it. False when there is no room.
     /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryIssue(BlockRequest request, uint type, ulong sector, int count, uint readLength, bool isRead)
+    internal bool TryIssueWhole(BlockRequest request, uint type, ulong sector, in DmaBuffer data)
     {
-        if (_freeCount == 0)
+        if (_firstFree == None)
         {
             return false;
         }
-        ushort number = _freeSlots[_freeCount - 1];
+        uint number = _firstFree;
         ref Slot slot = ref _slots[number];
-        byte* header = slot.Header.Pointer;
-        *(ulong*)(header + VirtioBlkFormat.TypeOffset) = type;
-        *(ulong*)(header + VirtioBlkFormat.SectorOffset) = sector;
-        *slot.Status.Pointer = VirtioBlkFormat.StatusPoison;
+        slot.Request = request;
+        WriteHeader(number, type, sector);
+        if (!Ring.TryAddFramed((ushort)number, data, isWritable: type == (uint)BlockOperation.Read))
+        {
+            return false;
+        }
+        HoldWhole(ref slot, type, data.Length);
+        return true;
+    }
+
+    /// <summary>
+    /// The same where it can be done without a call: in a slot that was used before, by the same request. False says nothing but that it
+    /// can't be done so.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryIssueAgain(BlockRequest request, uint type, ulong sector, in DmaBuffer data)
+    {
+        uint number = _firstFree;
+        if (number == None)
+        {
+            return false;
+        }
+        ref Slot slot = ref SlotAt(number);
+        if (slot.Request != request)
+        {
+            return false;
+        }
+        WriteHeader(number, type, sector);
+        if (!Ring.TryAddKept(number, data, type - 1))
+        {
+            return false;
+        }
+        HoldWhole(ref slot, type, data.Length);
+        return true;
+    }
+
+    /// <summary>
+    /// One request of the protocol: header, the first <paramref name="count"/> pieces, which the device writes when <paramref name="isRead"/>,
+    /// status byte. It counts only if the device writes at least <paramref name="readLength"/> bytes before the status. False when there is no room.
+    /// </summary>
+    internal bool TryIssue(BlockRequest request, uint type, ulong sector, int count, uint readLength, bool isRead)
+    {
+        if (_firstFree == None)
+        {
+            return false;
+        }
+        uint number = _firstFree;
+        WriteHeader(number, type, sector);
         bool added;
         if (isRead)
         {
-            _outer[0] = slot.Header;
-            _segments[count] = slot.Status;
-            added = Ring.TryAdd(_outer, new ReadOnlySpan<DmaBuffer>(_segments, 0, count + 1), number);
+            _outer[0] = HeaderOf(number);
+            _segments[count] = StatusOf(number);
+            added = Ring.TryAdd(_outer, new ReadOnlySpan<DmaBuffer>(_segments, 0, count + 1), (ushort)number);
         }
         else
         {
-            added = TryAddWrite(ref slot, slot.Status, count, number);
+            added = TryAddWrite(number, StatusOf(number), count);
         }
         if (!added)
         {
             return false;
         }
-        Hold(request, ref slot, readLength);
+        HoldPart(request, number, readLength);
         return true;
     }
 
     /// <summary>A command for one range (5.2.6, struct virtio_blk_discard_write_zeroes); see <see cref="TryIssue"/>.</summary>
     internal bool TryIssueRange(BlockRequest request, uint type, ulong sector, uint sectors, bool mayUnmap)
     {
-        if (_freeCount == 0)
+        if (_firstFree == None)
         {
             return false;
         }
-        DmaBuffer range = _memory.Slice(_freeSlots[_freeCount - 1] * SlotLength + RangeOffset, VirtioBlkFormat.RangeLength);
+        DmaBuffer range = _memory.Slice(_firstFree * SlotLength + RangeOffset, VirtioBlkFormat.RangeLength);
         *(ulong*)(range.Pointer + VirtioBlkFormat.RangeSectorOffset) = sector;
         *(uint*)(range.Pointer + VirtioBlkFormat.RangeCountOffset) = sectors;
         *(uint*)(range.Pointer + VirtioBlkFormat.RangeFlagsOffset) = mayUnmap ? VirtioBlkFormat.RangeUnmap : 0;
         _segments[0] = range;
-        return TryIssueApart(request, type, 0, 1, 0, isRead: false);
+        return TryIssue(request, type, 0, 1, 0, isRead: false);
     }
-
-    /// <summary>The same as <see cref="TryIssue"/>, for callers that are not in a hurry.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal bool TryIssueApart(BlockRequest request, uint type, ulong sector, int count, uint readLength, bool isRead) =>
-        TryIssue(request, type, sector, count, readLength, isRead);
 
     /// <summary>A zone append, whose answer has a sector before the status (5.2.6, struct virtio_blk_req_za); see <see cref="TryIssue"/>.</summary>
     internal bool TryIssueAppend(BlockRequest request, uint type, ulong sector, int count)
     {
-        if (_freeCount == 0)
+        if (_firstFree == None)
         {
             return false;
         }
-        ushort number = _freeSlots[_freeCount - 1];
-        ref Slot slot = ref _slots[number];
-        byte* header = slot.Header.Pointer;
-        *(ulong*)(header + VirtioBlkFormat.TypeOffset) = type;
-        *(ulong*)(header + VirtioBlkFormat.SectorOffset) = sector;
+        uint number = _firstFree;
+        WriteHeader(number, type, sector);
         DmaBuffer answer = _memory.Slice(number * SlotLength + AppendOffset, VirtioBlkFormat.AppendSectorLength + 1);
         answer.Span.Fill(VirtioBlkFormat.StatusPoison);
-        if (!TryAddWrite(ref slot, answer, count, number))
+        if (!TryAddWrite(number, answer, count))
         {
             return false;
         }
-        Hold(request, ref slot, VirtioBlkFormat.AppendSectorLength);
+        HoldPart(request, number, VirtioBlkFormat.AppendSectorLength);
         return true;
     }
 
     /// <summary>Tells the device what was issued since the last call; false when that is nothing.</summary>
     internal bool TryKick()
     {
-        bool hasNew = _hasNew;
-        if (hasNew)
-        {
-            _hasNew = false;
-            Ring.Kick();
-        }
+        bool hasNew = Ring.HasNew;
+        Ring.Kick();
         return hasNew;
     }
 
-    /// <summary>Takes back one part that the device is done with, and says what became of it; false when there is none, or the ring broke.</summary>
+    /// <summary>
+    /// Takes a part back that the device is done with. <paramref name="status"/> is its status byte, which is read here and only once. True
+    /// when it is all of a read or a write, and was done well. For all others <see cref="EndOf"/> says what became of them.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryTake(out BlockRequest? request, out IoStatus status)
+    internal bool IsWell(UsedBuffer used, out BlockRequest request, out byte status)
     {
-        if (!Ring.TryTakeUsed(out ushort number, out uint written))
-        {
-            request = null;
-            status = IoStatus.InFlight;
-            return false;
-        }
-        ref Slot slot = ref _slots[number];
+        uint number = used.Token;
+        ref Slot slot = ref SlotAt(number);
+        status = Volatile.Read(ref *(_memory.Pointer + number * SlotLength + StatusOffset));
+        slot.IssuedTick = 0;
         request = slot.Request!;
-        status = StatusOf(ref slot, written);
-        if (request.Operation > BlockOperation.Write && status == IoStatus.Ok)
+        slot.NextFree = _firstFree;
+        _firstFree = number;
+        // Beyond len nothing may be assumed to have been written (2.7.8.3).
+        return status == VirtioBlkFormat.StatusOk && used.Written >= slot.Least;
+    }
+
+    /// <summary>What became of a part that <see cref="IsWell"/> took back. Called before another one is issued.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal IoStatus EndOf(BlockRequest request, UsedBuffer used, byte status)
+    {
+        ref Slot slot = ref _slots[used.Token];
+        request.PendingParts += slot.Least != Other ? 1 : 0; // a whole one is not counted before something goes wrong
+        if (status != VirtioBlkFormat.StatusOk)
         {
-            status = ReadAnswer(request, ref slot, written);
+            return ErrorOf(status);
         }
-        slot.Request = null;
-        _freeSlots[_freeCount++] = number;
-        return true;
+        if (slot.Least != Other || (used.Written <= slot.ReadLength && slot.ReadLength != 0 && !_ignoresLengths))
+        {
+            return IoStatus.DeviceError;
+        }
+        return request.Operation > BlockOperation.Write ? ReadAnswer(request, used.Token, used.Written) : IoStatus.Ok;
     }
 
     /// <summary>Takes back one part that never came, after a reset; false when there is none.</summary>
@@ -204,10 +256,13 @@ internal sealed unsafe class VirtioBlkQueue
         {
             return false;
         }
-        request = _slots[number].Request;
-        issuedTick = _slots[number].IssuedTick;
-        _slots[number].Request = null;
-        _freeSlots[_freeCount++] = number;
+        ref Slot slot = ref _slots[number];
+        request = slot.Request!;
+        request.PendingParts += slot.Least != Other ? 1 : 0;
+        issuedTick = slot.IssuedTick;
+        slot.IssuedTick = 0;
+        slot.NextFree = _firstFree;
+        _firstFree = number;
         return true;
     }
 
@@ -220,35 +275,62 @@ internal sealed unsafe class VirtioBlkQueue
         {
             return false;
         }
-        request = _slots[index].Request;
         issuedTick = _slots[index].IssuedTick;
+        request = issuedTick == 0 ? null : _slots[index].Request;
         return true;
     }
 
     /// <summary>Gives the slots' memory back; the device was reset, and nothing is in flight.</summary>
     internal void Free() => _dma.Free(_memory);
 
+    /// <summary>A slot by its number, which is the driver's own.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void Hold(BlockRequest request, ref Slot slot, uint readLength)
+    private ref Slot SlotAt(uint number) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_slots), (nint)number);
+
+    private DmaBuffer HeaderOf(uint number) => _memory.Slice(number * SlotLength, VirtioBlkFormat.HeaderLength);
+
+    private DmaBuffer StatusOf(uint number) => _memory.Slice(number * SlotLength + StatusOffset, 1);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void WriteHeader(uint number, uint type, ulong sector)
     {
-        _freeCount--;
-        _hasNew = true;
+        byte* slot = _memory.Pointer + number * SlotLength;
+        *(ulong*)(slot + VirtioBlkFormat.TypeOffset) = type;
+        *(ulong*)(slot + VirtioBlkFormat.SectorOffset) = sector;
+        *(slot + StatusOffset) = VirtioBlkFormat.StatusPoison;
+    }
+
+    /// <summary>The device has a whole request.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void HoldWhole(ref Slot slot, uint type, uint length)
+    {
+        slot.Least = (length + 1) & _lengthMask & (type - 1); // nothing can be asked of a write
+        slot.IssuedTick = Tick;
+        _firstFree = slot.NextFree;
+    }
+
+    /// <summary>The device has a part of a request, or one that is no read or write.</summary>
+    private void HoldPart(BlockRequest request, uint number, uint readLength)
+    {
+        ref Slot slot = ref _slots[number];
         slot.Request = request;
+        slot.Least = Other;
         slot.ReadLength = readLength;
         slot.IssuedTick = Tick;
+        _firstFree = slot.NextFree;
         request.PendingParts++;
     }
 
-    private bool TryAddWrite(ref Slot slot, in DmaBuffer answer, int count, ushort number)
+    private bool TryAddWrite(uint number, in DmaBuffer answer, int count)
     {
         // The header goes in front: the pieces move up by one.
         for (int i = count; i > 0; i--)
         {
             _segments[i] = _segments[i - 1];
         }
-        _segments[0] = slot.Header;
+        _segments[0] = HeaderOf(number);
         _outer[0] = answer;
-        if (Ring.TryAdd(new ReadOnlySpan<DmaBuffer>(_segments, 0, count + 1), _outer, number))
+        if (Ring.TryAdd(new ReadOnlySpan<DmaBuffer>(_segments, 0, count + 1), _outer, (ushort)number))
         {
             return true;
         }
@@ -260,20 +342,6 @@ internal sealed unsafe class VirtioBlkQueue
         return false;
     }
 
-    /// <summary>Reads the status byte once. A read counts only when all of it was written (2.7.8.3: beyond len nothing may be assumed).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private IoStatus StatusOf(ref Slot slot, uint written)
-    {
-        byte status = Volatile.Read(ref *slot.Status.Pointer);
-        if (status != VirtioBlkFormat.StatusOk)
-        {
-            return ErrorOf(status);
-        }
-        // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
-        return written > slot.ReadLength || slot.ReadLength == 0 || _ignoresLengths ? IoStatus.Ok : IoStatus.DeviceError;
-    }
-
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private IoStatus ErrorOf(byte status) =>
         status switch
         {
@@ -287,12 +355,11 @@ internal sealed unsafe class VirtioBlkQueue
         };
 
     /// <summary>What some commands answer besides their status, checked.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private IoStatus ReadAnswer(BlockRequest request, ref Slot slot, uint written)
+    private IoStatus ReadAnswer(BlockRequest request, ushort number, uint written)
     {
         if (request.Operation == BlockOperation.AppendZone)
         {
-            ulong at = *(ulong*)(slot.Status.Pointer - VirtioBlkFormat.AppendSectorLength);
+            ulong at = *(ulong*)(_memory.Pointer + number * SlotLength + AppendOffset);
             ulong zone = request.DeviceSector;
             ulong length = 0;
             for (int i = 0; i < request.Buffers.Length; i++)

@@ -30,9 +30,16 @@ public static class Contract
         }
     }
 
+    /// <summary>One block that ends with a throw, which is never reached: compilers know by it that calls do not return.</summary>
     [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private static void Break(string message)
+    {
+        End(message);
+        throw null!;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void End(string message)
     {
         Handler?.OnBroken(message);
         Environment.FailFast(message);

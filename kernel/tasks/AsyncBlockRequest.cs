@@ -15,7 +15,6 @@ public sealed class AsyncBlockRequest : BlockRequest
     private AsyncBlockRequest? _next;
     private Action? _continuation;
     private Cancellation? _cancellation;
-    private IoStatus _result;
     private bool _isSpecial;
 
     /// <summary>How a request can be called off; apart, since few need it and all are touched.</summary>
@@ -25,6 +24,7 @@ public sealed class AsyncBlockRequest : BlockRequest
         internal CancellationTokenRegistration Registration;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static AsyncBlockRequest Submit(BlockDevice disk, BlockOperation operation, ulong sector, in DmaBuffer buffer)
     {
         AsyncBlockRequest request = Rent();
@@ -58,12 +58,15 @@ public sealed class AsyncBlockRequest : BlockRequest
     /// <inheritdoc/>
     protected override void OnCompleted()
     {
-        _result = Status;
         Action? continuation = _continuation;
-        _continuation = null;
-        continuation?.Invoke();
+        if (continuation is not null)
+        {
+            _continuation = null;
+            continuation();
+        }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static AsyncBlockRequest Rent()
     {
         AsyncBlockRequest? request = s_free;
@@ -71,17 +74,24 @@ public sealed class AsyncBlockRequest : BlockRequest
         {
             return new AsyncBlockRequest();
         }
-        s_free = request._next;
+        Reference.Set(ref s_free, request._next);
         return request;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Return()
+    {
+        Reference.Set(ref _next, s_free);
+        Reference.Set(ref s_free, this);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Submit(BlockDevice disk)
     {
-        _result = IoStatus.InFlight;
         IoStatus status = disk.Submit(this);
         if (status != IoStatus.Ok)
         {
-            _result = status;
+            NoteRefusal(status);
         }
     }
 
@@ -95,11 +105,11 @@ public sealed class AsyncBlockRequest : BlockRequest
         }
         if (cancellation.IsCancellationRequested)
         {
-            _result = IoStatus.Cancelled;
+            NoteRefusal(IoStatus.Cancelled);
             return;
         }
         Submit(disk);
-        if (_result == IoStatus.InFlight)
+        if (Status == IoStatus.InFlight)
         {
             s_cancel ??= Cancel;
             _cancellation ??= new Cancellation();
@@ -127,15 +137,15 @@ public sealed class AsyncBlockRequest : BlockRequest
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IoStatus Take()
     {
-        IoStatus result = _result;
+        IoStatus result = Status;
         if (_isSpecial)
         {
             EndSpecial();
         }
-        _next = s_free;
-        s_free = this;
+        Return();
         return result;
     }
 
@@ -147,15 +157,15 @@ public sealed class AsyncBlockRequest : BlockRequest
         internal Awaiter(AsyncBlockRequest request) => _request = request;
 
         /// <summary>True when the request has ended.</summary>
-        public bool IsCompleted => _request._result != IoStatus.InFlight;
+        public bool IsCompleted => _request.Status != IoStatus.InFlight;
 
         /// <summary>How it ended; the request goes back to the pool.</summary>
         public IoStatus GetResult() => _request.Take();
 
         /// <inheritdoc/>
-        public void OnCompleted(Action continuation) => _request._continuation = continuation;
+        public void OnCompleted(Action continuation) => Reference.Set(ref _request._continuation, continuation);
 
         /// <inheritdoc/>
-        public void UnsafeOnCompleted(Action continuation) => _request._continuation = continuation;
+        public void UnsafeOnCompleted(Action continuation) => Reference.Set(ref _request._continuation, continuation);
     }
 }

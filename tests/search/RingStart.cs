@@ -14,7 +14,8 @@ internal static class RingStart
     public static void At(FakeVirtqueueBackend backend, ushort index)
     {
         SplitVirtqueue queue = (SplitVirtqueue)backend.Queue;
-        Added(queue) = Published(queue) = Taken(queue) = Seen(queue) = index;
+        Published(queue) = index;
+        Added(queue) = Taken(queue) = Seen(queue) = index;
         FakeVirtqueue peer = backend.Peer;
         BinaryPrimitives.WriteUInt16LittleEndian(backend.FakeDma.Raw(peer.DriverArea + 2, 2), index);
         BinaryPrimitives.WriteUInt16LittleEndian(backend.FakeDma.Raw(peer.DriverArea + 4 + 2ul * queue.Size, 2), index);
@@ -22,14 +23,14 @@ internal static class RingStart
     }
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_added")]
-    private static extern ref ushort Added(SplitVirtqueue queue);
+    private static extern ref uint Added(RingVirtqueue queue);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_published")]
     private static extern ref ushort Published(SplitVirtqueue queue);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_taken")]
-    private static extern ref ushort Taken(SplitVirtqueue queue);
+    private static extern ref uint Taken(RingVirtqueue queue);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_seen")]
-    private static extern ref ushort Seen(SplitVirtqueue queue);
+    private static extern ref uint Seen(SplitVirtqueue queue);
 }

@@ -43,6 +43,9 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         _memory.DeviceAddress + PackedLayout.DriverEventOffset(_size),
         _memory.DeviceAddress + PackedLayout.DeviceEventOffset(_size));
 
+    /// <inheritdoc/>
+    public override bool HasNew => _untold != 0;
+
     /// <summary>Offset and wrap counter of the next descriptor (2.9).</summary>
     private protected override ushort Position => (ushort)(_next | (_nextState & PackedLayout.DescriptorAvailable) << 8);
 
@@ -76,7 +79,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         {
             return TryAddTable(readable, writable, token);
         }
-        if (count > _free)
+        if (count > _free && !TryReclaim(count))
         {
             return false;
         }
@@ -120,7 +123,62 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         target->Rest = lastRest & ~((uint)PackedLayout.DescriptorNext << 16);
         Note(head, last, next, count, total, token, readable, writable);
         _untold += (uint)count;
+        _added++;
         Barriers.PublishDescriptor((ushort*)((byte*)first + PackedLayout.FlagsOffset), (ushort)firstFlags);
+        return true;
+    }
+
+    private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask)
+    {
+        ref Frame frame = ref FrameAt(token);
+        if (frame.State == FrameState.Nothing)
+        {
+            return TryAddFirst(token, payload, writableMask);
+        }
+        ushort head = frame.Head;
+        uint length = payload.Length;
+        uint writeFlag = writableMask & (uint)PackedLayout.DescriptorWrite << 16;
+        uint at = _next;
+        uint state = _nextState;
+        uint flags = state;
+        RingDescriptor* first = _descriptors + at;
+        if (frame.State == FrameState.Table)
+        {
+            RingDescriptor* entry = frame.Payload;
+            entry->Address = payload.DeviceAddress;
+            entry->Length = length;
+            entry->Rest = writeFlag;
+            first->Address = TableAddress(head);
+            first->Length = FramePieces * PackedLayout.DescriptorLength;
+            flags |= PackedLayout.DescriptorIndirect;
+            _untold++;
+        }
+        else
+        {
+            first->Address = frame.First.DeviceAddress;
+            first->Length = frame.First.Length;
+            flags |= PackedLayout.DescriptorNext;
+            Step(ref at, ref state);
+            RingDescriptor* target = _descriptors + at;
+            target->Address = payload.DeviceAddress;
+            target->Length = length;
+            target->Rest = (state | PackedLayout.DescriptorNext) << 16 | writeFlag | head;
+            Step(ref at, ref state);
+            target = _descriptors + at;
+            target->Address = frame.Last.DeviceAddress;
+            target->Length = frame.Last.Length;
+            target->Rest = (state | PackedLayout.DescriptorWrite) << 16 | head;
+            _untold += FramePieces;
+        }
+        first->Rest = head; // its state bits are equal: not available yet
+        Step(ref at, ref state);
+        _next = (ushort)at;
+        _nextState = (ushort)state;
+        ref Slot slot = ref SlotAt(head);
+        slot.State = SlotState.KeptInFlight;
+        slot.Writable = frame.Last.Length + (length & writableMask);
+        _added++;
+        Barriers.PublishDescriptor((ushort*)((byte*)first + PackedLayout.FlagsOffset), (ushort)flags);
         return true;
     }
 
@@ -140,14 +198,11 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         }
     }
 
-    /// <inheritdoc/>
-    public override bool TryTakeUsed(out ushort token, out uint written)
+    private protected override UsedBuffer TakeUsedThere()
     {
-        token = 0;
-        written = 0;
         if (IsInBatch)
         {
-            return TakeInOrder(out token, out written);
+            return TakeInOrder();
         }
         byte* descriptor = (byte*)(_descriptors + _used);
         ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)(descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
@@ -162,20 +217,20 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
             return Break("a used id is beyond the queue", id);
         }
         ref Slot slot = ref SlotAt(id);
-        if (!slot.InFlight)
+        if (!slot.IsInFlight)
         {
             return Break("a used id was not in flight", id);
         }
         if (_inOrder)
         {
-            TryBeginBatch(id, length, _inFlight);
-            return TakeInOrder(out token, out written);
+            TryBeginBatch(id, length, InFlight);
+            return TakeInOrder();
         }
-        token = slot.Token;
-        written = Clamp(length, slot.Writable);
+        UsedBuffer used = new(slot.Token, Clamp(length, slot.Writable));
+        _taken++;
         StepUsed(slot.Descriptors);
         Release(id, ref slot);
-        return true;
+        return used;
     }
 
     /// <inheritdoc/>
@@ -200,10 +255,11 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
 
     /// <summary>With IN_ORDER a used descriptor names the last buffer of a batch; the next one comes behind all of them (2.8.8).</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool TakeInOrder(out ushort token, out uint written)
+    private UsedBuffer TakeInOrder()
     {
-        StepUsed(TakeOfBatch(out token, out written));
-        return true;
+        StepUsed(TakeOfBatch(out UsedBuffer used));
+        _taken++;
+        return used;
     }
 
     private protected override void BeginRing()
@@ -218,11 +274,19 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
 
     private protected override void EndRing() => _usedState = Nothing;
 
+    private protected override void WriteFrame(ref Frame frame)
+    {
+        if (frame.State == FrameState.Table)
+        {
+            WriteFrameTable(ref frame, (uint)PackedLayout.DescriptorWrite << 16, 0);
+        }
+    }
+
     /// <summary>Adds a buffer by an indirect table, which takes one descriptor.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryAddTable(ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, ushort token)
     {
-        if (_free == 0)
+        if (_free == 0 && !TryReclaim(1))
         {
             return false;
         }
@@ -239,6 +303,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         _nextState = (ushort)state;
         Note(head, head, SlotAt(head).Next, 1, total, token, readable, writable);
         _untold++;
+        _added++;
         Barriers.PublishDescriptor((ushort*)((byte*)target + PackedLayout.FlagsOffset), (ushort)flags);
         return true;
     }
@@ -292,11 +357,11 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
     /// Nothing was used, or the state bits make no sense: as long as something is in flight, the descriptor looked at is one that was made
     /// available in this round.
     /// </summary>
-    private bool NothingUsed(ushort state)
+    private UsedBuffer NothingUsed(ushort state)
     {
-        if (_broken || _inFlight == 0 || state == (_usedState ^ PackedLayout.DescriptorUsed))
+        if (_broken || InFlight == 0 || state == (_usedState ^ PackedLayout.DescriptorUsed))
         {
-            return false;
+            return UsedBuffer.None;
         }
         return Break("a descriptor is neither available nor used", state);
     }

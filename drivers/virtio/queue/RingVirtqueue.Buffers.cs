@@ -32,15 +32,27 @@ public abstract unsafe partial class RingVirtqueue
         internal ushort Descriptors;
         internal ushort Pieces;
         internal ushort ReadablePieces;
-        internal bool InFlight;
+        internal SlotState State;
         internal uint Writable;
+
+        internal readonly bool IsInFlight => (State & SlotState.InFlight) != 0;
+    }
+
+    /// <summary>Whether the device has the buffer of a slot, and whether the slots stay those of a frame (see <see cref="Frame"/>) when it comes back.</summary>
+    [Flags]
+    private protected enum SlotState : byte
+    {
+        Free = 0,
+        InFlight = 1,
+        Kept = 2,
+        KeptInFlight = Kept | InFlight,
     }
 
     /// <summary>True while a batch was taken in part.</summary>
     private protected bool IsInBatch => _batchLast != None;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private protected ref Slot SlotAt(ushort number) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_slots), number);
+    private protected ref Slot SlotAt(uint number) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_slots), (nint)number);
 
     /// <summary>Chains are faster for the device, tables are smaller for the ring: tables when the ring gets full.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -103,11 +115,10 @@ public abstract unsafe partial class RingVirtqueue
         slot.Descriptors = (ushort)descriptors;
         slot.Pieces = (ushort)(readable.Length + writable.Length);
         slot.ReadablePieces = (ushort)readable.Length;
-        slot.InFlight = true;
+        slot.State = SlotState.InFlight;
         slot.Writable = total;
         _firstFree = next;
         _free -= descriptors;
-        _inFlight++;
         if (_sharing)
         {
             SharePieces(head, readable, writable);
@@ -115,25 +126,27 @@ public abstract unsafe partial class RingVirtqueue
     }
 
     /// <summary>A buffer came back: its slots are linked into the free list, which they are not with IN_ORDER.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private protected void Release(ushort head, ref Slot slot)
     {
+        if (slot.State == SlotState.KeptInFlight)
+        {
+            slot.State = SlotState.Kept;
+            return;
+        }
         End(head, ref slot);
         SlotAt(slot.Last).Next = _firstFree;
         _firstFree = head;
     }
 
     /// <summary>Takes the pieces of a buffer back from the device.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void End(ushort head, ref Slot slot)
     {
         if (_sharing)
         {
             UnsharePieces(head);
         }
-        slot.InFlight = false;
+        slot.State = SlotState.Free;
         _free += slot.Descriptors;
-        _inFlight--;
     }
 
     /// <summary>What was written, at most what was lent; the excess that a device claims is counted.</summary>
@@ -174,17 +187,17 @@ public abstract unsafe partial class RingVirtqueue
     /// Takes the oldest buffer of the batch and says how many descriptors it had. Those that no entry was written for
     /// "are assumed to have been used (read or written) by the device completely" (2.7.9, 2.8.8).
     /// </summary>
-    private protected ushort TakeOfBatch(out ushort token, out uint written)
+    private protected ushort TakeOfBatch(out UsedBuffer used)
     {
         ushort head = _oldest;
         ref Slot slot = ref SlotAt(head);
-        written = slot.Writable;
+        uint written = slot.Writable;
         if (head == _batchLast)
         {
             written = _batchWritten;
             EndBatch();
         }
-        token = slot.Token;
+        used = new UsedBuffer(slot.Token, written);
         _oldest = Behind(head);
         End(head, ref slot);
         return slot.Descriptors;
@@ -206,10 +219,13 @@ public abstract unsafe partial class RingVirtqueue
         for (int i = 0; i < _size; i++)
         {
             _slots[i].Next = (ushort)(i + 1);
+            _slots[i].State = SlotState.Free;
         }
         _slots[_size - 1].Next = _inOrder ? (ushort)0 : None;
         _firstFree = 0;
         _free = _size;
+        _kept = 0;
+        _reclaimFailedAt = uint.MaxValue;
         _oldest = 0;
         EndBatch();
     }

@@ -25,7 +25,11 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     private readonly bool _notificationData;
 
     private protected int _free;
-    private protected int _inFlight;
+
+    // How many buffers were added, taken and detached: they count on, and are compared by their differences.
+    private protected uint _added;
+    private protected uint _taken;
+    private protected uint _detached;
     private protected ushort _firstFree;
     private protected bool _broken;
     private protected ulong _clamped;
@@ -61,10 +65,10 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     public override ushort Size => _size;
 
     /// <inheritdoc/>
-    public override int FreeDescriptors => _free;
+    public override int FreeDescriptors => _free + CountIdleDescriptors();
 
     /// <inheritdoc/>
-    public override int InFlight => _inFlight;
+    public override int InFlight => (int)(_added - _taken - _detached);
 
     /// <inheritdoc/>
     public override int MaxPieces => _size;
@@ -101,13 +105,14 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     public override bool TryDetach(out ushort token)
     {
         token = 0;
-        for (int looked = 0; _inFlight != 0 && looked < _slots.Length; looked++)
+        for (int looked = 0; InFlight != 0 && looked < _slots.Length; looked++)
         {
             int at = _detachAt;
-            if (_slots[at].InFlight)
+            if (_slots[at].IsInFlight)
             {
                 token = _slots[at].Token;
                 Release((ushort)at, ref _slots[at]);
+                _detached++;
                 return true;
             }
             _detachAt = at + 1 == _slots.Length ? 0 : at + 1;
@@ -137,19 +142,23 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     /// <inheritdoc/>
     public override void Restart()
     {
-        Contract.Require(_inFlight == 0, "a queue was restarted while buffers were in flight");
+        Contract.Require(InFlight == 0, "a queue was restarted while buffers were in flight");
         _memory.Span.Clear();
         _broken = false;
         _brokenReason = "";
         _interruptNoted = false;
+        ForgetFrames();
         LinkSlots();
+        _added = 0;
+        _taken = 0;
+        _detached = 0;
         BeginRing();
     }
 
     /// <inheritdoc/>
     public override void Free()
     {
-        Contract.Require(_inFlight == 0, "a queue was freed while buffers were in flight");
+        Contract.Require(InFlight == 0, "a queue was freed while buffers were in flight");
         _broken = true;
         StopTaking();
         FreeMemory(_dma, _memory, _tables);
@@ -197,6 +206,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
 
     private void StopTaking()
     {
+        ForgetFrames();
         EndBatch();
         EndRing();
     }
@@ -216,13 +226,13 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
         }
     }
 
-    /// <summary>The device broke the rules; answers false, for the caller to return.</summary>
-    private protected bool Break(string reason, uint value)
+    /// <summary>The device broke the rules; answers that there is nothing to take.</summary>
+    private protected UsedBuffer Break(string reason, uint value)
     {
         _broken = true;
         _brokenReason = reason;
         StopTaking();
         Log.Write(LogLevel.Error, "virtqueue", reason, value);
-        return false;
+        return UsedBuffer.None;
     }
 }

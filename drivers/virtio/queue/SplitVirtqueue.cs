@@ -12,7 +12,7 @@ namespace VirtioSharp.Drivers.Virtio.Queue;
 /// </summary>
 public sealed unsafe class SplitVirtqueue : RingVirtqueue
 {
-    private readonly ushort _mask;
+    private readonly uint _mask;
 
     // Shared with the device.
     private readonly RingDescriptor* _descriptors;
@@ -25,16 +25,14 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
     private readonly byte* _usedRing;
     private readonly ushort* _availableEvent;
 
-    // The driver's own: indices that wrap at 65536.
-    private ushort _added;
+    // The driver's own. The lower halves of these and of what the base counts are the indices, which wrap at 65536.
+    private uint _seen;
     private ushort _published;
-    private ushort _taken;
-    private ushort _seen;
 
     private SplitVirtqueue(VirtioTransport transport, ushort index, ushort size, ulong features, in DmaBuffer memory, in DmaBuffer tables)
         : base(transport, index, size, features, memory, tables)
     {
-        _mask = (ushort)(size - 1);
+        _mask = size - 1u;
         byte* start = memory.Pointer;
         byte* available = start + SplitLayout.AvailableOffset(size);
         byte* used = start + SplitLayout.UsedOffset(size, transport.RingAlignment);
@@ -54,6 +52,9 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         _memory.DeviceAddress,
         _memory.DeviceAddress + SplitLayout.AvailableOffset(_size),
         _memory.DeviceAddress + SplitLayout.UsedOffset(_size, _transport.RingAlignment));
+
+    /// <inheritdoc/>
+    public override bool HasNew => (ushort)_added != _published;
 
     /// <summary>The available index (2.9).</summary>
     private protected override ushort Position => _published;
@@ -89,7 +90,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         {
             return TryAddTable(readable, writable, token);
         }
-        if (count > _free)
+        if (count > _free && !TryReclaim(count))
         {
             return false;
         }
@@ -114,15 +115,42 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         // The last one is followed by none.
         _descriptors[last].Rest = writable.Length != 0 ? SplitLayout.DescriptorWrite : 0u;
         Note(head, last, next, count, total, token, readable, writable);
-        _availableRing[_added & _mask] = head;
-        _added++;
+        _availableRing[_added++ & _mask] = head;
+        return true;
+    }
+
+    private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask) =>
+        TryAddKeptHere(token, payload, writableMask) || TryAddFirst(token, payload, writableMask);
+
+    /// <summary>
+    /// Adds a framed buffer whose frame keeps its descriptors; false when it does not. <paramref name="writableMask"/> is all ones when the
+    /// device writes the payload, and 0 otherwise: so there is no branch.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryAddKeptHere(uint token, in DmaBuffer payload, uint writableMask)
+    {
+        ref Frame frame = ref FrameAt(token);
+        RingDescriptor* target = frame.Payload;
+        if (target == null)
+        {
+            return false;
+        }
+        uint head = frame.Head;
+        uint length = payload.Length;
+        target->Address = payload.DeviceAddress;
+        target->Length = length;
+        target->Rest = frame.Rest | (writableMask & SplitLayout.DescriptorWrite);
+        ref Slot slot = ref SlotAt(head);
+        slot.State = SlotState.KeptInFlight;
+        slot.Writable = frame.Last.Length + (length & writableMask);
+        _availableRing[_added++ & _mask] = (ushort)head;
         return true;
     }
 
     /// <inheritdoc/>
     public override void Kick()
     {
-        ushort added = _added;
+        ushort added = (ushort)_added;
         ushort before = _published;
         if (added == before || _broken)
         {
@@ -141,50 +169,87 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         }
     }
 
-    /// <inheritdoc/>
-    public override bool TryTakeUsed(out ushort token, out uint written)
+    private protected override UsedBuffer TakeUsedThere() => TakeUsedHere();
+
+    /// <summary>See <see cref="Virtqueue.TakeUsed"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal UsedBuffer TakeUsedHere()
     {
-        token = 0;
-        written = 0;
-        ushort taken = _taken;
-        if (taken == _seen)
+        uint taken = _taken;
+        if (taken == _seen && !TryLook())
         {
-            if (_broken)
-            {
-                return false;
-            }
-            ushort seen = Barriers.ReadUsedIndex(_usedIndex);
-            if (seen == taken)
-            {
-                return false;
-            }
-            if ((ushort)(seen - taken) > (ushort)(_published - taken))
-            {
-                return Break("the used index says that more buffers were used than were made available", seen);
-            }
-            _seen = seen;
+            return UsedBuffer.None;
         }
-        if (_inOrder)
-        {
-            return TakeInOrder(taken, out token, out written);
-        }
-        byte* element = _usedRing + (uint)(taken & _mask) * SplitLayout.UsedElementLength;
+        byte* element = _usedRing + (taken & _mask) * SplitLayout.UsedElementLength;
         uint id = Volatile.Read(ref *(uint*)element);
         uint length = Volatile.Read(ref *(uint*)(element + 4));
+        if (id < _size)
+        {
+            ref Slot slot = ref SlotAt(id);
+            if (slot.State == SlotState.KeptInFlight)
+            {
+                slot.State = SlotState.Kept;
+                _taken = taken + 1;
+                return new UsedBuffer(slot.Token, Clamp(length, slot.Writable));
+            }
+        }
+        return TakeOther(id, length);
+    }
+
+    /// <summary>Takes a buffer that is in no frame, or finds out what is wrong with the entry.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private UsedBuffer TakeOther(uint id, uint length)
+    {
+        if (_inOrder && IsInBatch)
+        {
+            return TakeOfBatch();
+        }
         if (id >= _size)
         {
             return Break("a used id is beyond the queue", id);
         }
-        ref Slot slot = ref SlotAt((ushort)id);
-        if (!slot.InFlight)
+        ref Slot slot = ref SlotAt(id);
+        if (!slot.IsInFlight)
         {
             return Break("a used id was not in flight", id);
         }
-        _taken = (ushort)(taken + 1);
-        token = slot.Token;
-        written = Clamp(length, slot.Writable);
+        if (_inOrder)
+        {
+            // The entry names the last buffer of a batch, and the used index has gone on by as many as there are in it (2.7.9).
+            return TryBeginBatch((ushort)id, length, (int)(_seen - _taken))
+                ? TakeOfBatch()
+                : Break("a used id is of a buffer that the used index has not passed", id);
+        }
+        _taken++;
+        UsedBuffer used = new(slot.Token, Clamp(length, slot.Writable));
         Release((ushort)id, ref slot);
-        return true;
+        return used;
+    }
+
+    private UsedBuffer TakeOfBatch()
+    {
+        TakeOfBatch(out UsedBuffer used);
+        _taken++;
+        return used;
+    }
+
+    /// <summary>Reads how far the device has come; false when nothing is there to be taken.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryLook()
+    {
+        if (_broken)
+        {
+            return false;
+        }
+        ushort seen = Barriers.ReadUsedIndex(_usedIndex);
+        ushort count = (ushort)(seen - _taken);
+        if (count > (ushort)(_published - _taken))
+        {
+            Break("the used index says that more buffers were used than were made available", seen);
+            return false;
+        }
+        _seen = _taken + count;
+        return count != 0;
     }
 
     /// <inheritdoc/>
@@ -192,14 +257,14 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
     {
         if (_eventIndex)
         {
-            Barriers.WriteWish(_usedEvent, _taken);
+            Barriers.WriteWish(_usedEvent, (ushort)_taken);
         }
         else
         {
             Barriers.WriteWish(_availableFlags, 0);
         }
         Barriers.BetweenWishAndLook();
-        return _broken || Barriers.ReadUsedIndex(_usedIndex) == _taken;
+        return _broken || Barriers.ReadUsedIndex(_usedIndex) == (ushort)_taken;
     }
 
     /// <inheritdoc/>
@@ -216,53 +281,38 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         }
     }
 
-    /// <summary>
-    /// With IN_ORDER an entry names the last buffer of a batch, and the used index has gone on by as many as there are in it: there are no
-    /// entries for the others (2.7.9).
-    /// </summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private bool TakeInOrder(ushort taken, out ushort token, out uint written)
-    {
-        token = 0;
-        written = 0;
-        if (!IsInBatch)
-        {
-            byte* element = _usedRing + (uint)(taken & _mask) * SplitLayout.UsedElementLength;
-            uint id = Volatile.Read(ref *(uint*)element);
-            uint length = Volatile.Read(ref *(uint*)(element + 4));
-            if (id >= _size)
-            {
-                return Break("a used id is beyond the queue", id);
-            }
-            if (!SlotAt((ushort)id).InFlight)
-            {
-                return Break("a used id was not in flight", id);
-            }
-            if (!TryBeginBatch((ushort)id, length, (ushort)(_seen - taken)))
-            {
-                return Break("a used id is of a buffer that the used index has not passed", id);
-            }
-        }
-        TakeOfBatch(out token, out written);
-        _taken = (ushort)(taken + 1);
-        return true;
-    }
-
     private protected override void BeginRing()
     {
-        _added = 0;
         _published = 0;
-        _taken = 0;
         _seen = 0;
     }
 
     private protected override void EndRing() => _seen = _taken;
 
+    private protected override void WriteFrame(ref Frame frame)
+    {
+        RingDescriptor* first = _descriptors + frame.Head;
+        if (frame.State == FrameState.Table)
+        {
+            WriteFrameTable(ref frame, SplitLayout.DescriptorWrite, SplitLayout.DescriptorNext);
+            first->Address = TableAddress(frame.Head);
+            first->Length = FramePieces * SplitLayout.DescriptorLength;
+            first->Rest = SplitLayout.DescriptorIndirect;
+            return;
+        }
+        ushort middle = NextSlot(frame.Head);
+        ushort last = NextSlot(middle);
+        Fill(first, frame.First, SplitLayout.DescriptorNext | (uint)middle << 16);
+        Fill(_descriptors + last, frame.Last, SplitLayout.DescriptorWrite);
+        frame.Payload = _descriptors + middle;
+        frame.Rest = SplitLayout.DescriptorNext | (uint)last << 16;
+    }
+
     /// <summary>Adds a buffer by an indirect table, which takes one descriptor.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryAddTable(ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, ushort token)
     {
-        if (_free == 0)
+        if (_free == 0 && !TryReclaim(1))
         {
             return false;
         }
@@ -272,8 +322,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         target->Length = (uint)(readable.Length + writable.Length) * SplitLayout.DescriptorLength;
         target->Rest = SplitLayout.DescriptorIndirect;
         Note(head, head, SlotAt(head).Next, 1, total, token, readable, writable);
-        _availableRing[_added & _mask] = head;
-        _added++;
+        _availableRing[_added++ & _mask] = head;
         return true;
     }
 }

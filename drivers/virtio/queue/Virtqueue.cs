@@ -1,4 +1,5 @@
 // A virtqueue as a driver uses it, whatever its format (virtio 2.6).
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio.Transport;
 
@@ -75,6 +76,9 @@ public abstract class Virtqueue : InterruptHandler
     /// <summary>What the device did when it broke the queue, for people; empty before.</summary>
     public abstract string BrokenReason { get; }
 
+    /// <summary>True when buffers were added since the last <see cref="Kick"/>.</summary>
+    public abstract bool HasNew { get; }
+
     /// <summary>How often the device was told.</summary>
     public abstract ulong Notifications { get; }
 
@@ -90,6 +94,31 @@ public abstract class Virtqueue : InterruptHandler
     /// </summary>
     public abstract bool TryAdd(ReadOnlySpan<DmaBuffer> readable, ReadOnlySpan<DmaBuffer> writable, ushort token);
 
+    /// <summary>
+    /// Says what is around the payload of a token's framed buffers: one piece that the device reads first, one that it writes last (a request's
+    /// header and its status). Once for each token that <see cref="TryAddFramed"/> is used with.
+    /// </summary>
+    public abstract void SetFrame(ushort token, in DmaBuffer first, in DmaBuffer last);
+
+    /// <summary>
+    /// The same as <see cref="TryAdd"/> for a buffer of three pieces: the token's frame with <paramref name="payload"/> in it, which the device
+    /// writes when <paramref name="isWritable"/>, and reads otherwise. The fastest way to add a buffer.
+    /// </summary>
+    public bool TryAddFramed(ushort token, in DmaBuffer payload, bool isWritable)
+    {
+        Contract.Require(HasFrame(token), "a framed buffer whose frame was not set");
+        return TryAddFramedThere(token, payload, isWritable ? uint.MaxValue : 0);
+    }
+
+    /// <summary>
+    /// The same as <see cref="TryAddFramed"/> for a token whose frame is set, <paramref name="writableMask"/> all ones when the device writes
+    /// the payload and 0 otherwise, where it can be done without a call: with the format that most devices have, after the first time. False
+    /// says nothing but that it can't be done so.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool TryAddKept(uint token, in DmaBuffer payload, uint writableMask) =>
+        this is SplitVirtqueue split && split.TryAddKeptHere(token, payload, writableMask);
+
     /// <summary>Tells the device about everything added since the last kick, if it wants to be told.</summary>
     public abstract void Kick();
 
@@ -97,10 +126,20 @@ public abstract class Virtqueue : InterruptHandler
     public abstract void KickAgain();
 
     /// <summary>
-    /// Takes back one used buffer: its token, and how many bytes were written, at most what was lent. False when there is none, or
-    /// when the device broke the ring (<see cref="IsBroken"/>).
+    /// Takes back one used buffer. <see cref="UsedBuffer.None"/> when there is none, or when the device broke the ring
+    /// (<see cref="IsBroken"/>).
     /// </summary>
-    public abstract bool TryTakeUsed(out ushort token, out uint written);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public UsedBuffer TakeUsed() => this is SplitVirtqueue split ? split.TakeUsedHere() : TakeUsedThere();
+
+    /// <summary>The same as <see cref="TakeUsed"/>: token, and how many bytes were written, at most what was lent; false when there is none.</summary>
+    public bool TryTakeUsed(out ushort token, out uint written)
+    {
+        UsedBuffer used = TakeUsed();
+        token = used.IsNone ? (ushort)0 : used.Token;
+        written = used.IsNone ? 0 : used.Written;
+        return !used.IsNone;
+    }
 
     /// <summary>Asks for an interrupt on the next used buffer; false when one came meanwhile: take it and ask again.</summary>
     public abstract bool TryEnableInterrupts();
@@ -123,4 +162,10 @@ public abstract class Virtqueue : InterruptHandler
 
     /// <summary>Gives the ring's memory back; the device was reset and all buffers detached.</summary>
     public abstract void Free();
+
+    private protected abstract bool HasFrame(ushort token);
+
+    private protected abstract bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask);
+
+    private protected abstract UsedBuffer TakeUsedThere();
 }

@@ -12,9 +12,19 @@ internal static unsafe class FatalError
     [MethodImpl(MethodImplOptions.InternalCall)]
     private static extern void KernelPanic(char* message, int length);
 
+    /// <summary>
+    /// One block that ends with a throw, which is never reached: the compiler knows by it that calls do not return, and leaves out of the
+    /// way that does return what they would cost.
+    /// </summary>
     [DoesNotReturn]
-    [MethodImpl(MethodImplOptions.NoInlining)]
     internal static void Stop(string message)
+    {
+        End(message);
+        throw null!;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static void End(string message)
     {
         fixed (char* text = message)
         {

@@ -1,0 +1,181 @@
+// What the virtqueue formats have in common: buffers of which only the payload changes, and what is around it is written once (virtio 2.7.5, 2.8.6).
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using VirtioSharp.Drivers.Platform;
+
+namespace VirtioSharp.Drivers.Virtio.Queue;
+
+public abstract unsafe partial class RingVirtqueue
+{
+    private protected const int FramePieces = 3;
+
+    private readonly DmaBuffer[] _single = new DmaBuffer[1];
+    private readonly DmaBuffer[] _pair = new DmaBuffer[2];
+    private Frame[] _frames = [];
+    private int _kept;
+
+    // How many buffers had come back when nothing was left to be taken from frames: before another one does there is no use in looking again.
+    private uint _reclaimFailedAt = uint.MaxValue;
+
+    /// <summary>
+    /// The pieces around a payload. Once used, a frame keeps its descriptors, or one and its table, until others need them: of these only the
+    /// payload's is written again.
+    /// </summary>
+    private protected struct Frame
+    {
+        internal DmaBuffer First;
+        internal DmaBuffer Last;
+
+        /// <summary>Where the payload's entry is written; null where it has no fixed place.</summary>
+        internal RingDescriptor* Payload;
+
+        /// <summary>The last word of the payload's entry, when the device reads it.</summary>
+        internal uint Rest;
+        internal ushort Head;
+        internal FrameState State;
+    }
+
+    /// <summary>What a frame keeps.</summary>
+    private protected enum FrameState : byte
+    {
+        Nothing,
+        Chain,
+        Table,
+    }
+
+    /// <inheritdoc/>
+    public override void SetFrame(ushort token, in DmaBuffer first, in DmaBuffer last)
+    {
+        Contract.Require(token < _size && first.Length != 0 && last.Length != 0, "a frame of a token that the queue does not have, or an empty one");
+        if (_frames.Length == 0)
+        {
+            _frames = new Frame[_size];
+        }
+        ref Frame frame = ref _frames[token];
+        Contract.Require(frame.State == FrameState.Nothing, "a frame was changed that is in use");
+        frame.First = first;
+        frame.Last = last;
+    }
+
+    private protected override bool HasFrame(ushort token) => token < _frames.Length && _frames[token].First.Length != 0;
+
+    /// <summary>The frame of a token that has one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected ref Frame FrameAt(uint token) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_frames), (nint)token);
+
+    /// <summary>Adds a framed buffer whose frame keeps nothing yet.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private protected bool TryAddFirst(uint token, in DmaBuffer payload, uint writableMask)
+    {
+        if (!_sharing && !_inOrder)
+        {
+            return !_broken && TryKeep(token) && TryAddFramedThere(token, payload, writableMask);
+        }
+        // Memory that is lent for each use has another address each time; and with IN_ORDER descriptors go round.
+        bool isWritable = writableMask != 0;
+        DmaBuffer[] pair = _pair;
+        DmaBuffer[] single = _single;
+        pair[isWritable ? 0 : 1] = payload;
+        pair[isWritable ? 1 : 0] = isWritable ? _frames[token].Last : _frames[token].First;
+        single[0] = isWritable ? _frames[token].First : _frames[token].Last;
+        return isWritable ? TryAdd(single, pair, (ushort)token) : TryAdd(pair, single, (ushort)token);
+    }
+
+    /// <summary>Writes what stays of a frame into its descriptors or its table.</summary>
+    private protected abstract void WriteFrame(ref Frame frame);
+
+    /// <summary>The frame's table: entries of First and Last written, the payload's left open.</summary>
+    private protected void WriteFrameTable(ref Frame frame, uint writeFlag, uint nextFlag)
+    {
+        RingDescriptor* table = (RingDescriptor*)(_tables.Pointer + frame.Head * TableLength);
+        Fill(table, frame.First, nextFlag == 0 ? 0 : nextFlag | 1 << 16);
+        Fill(table + 2, frame.Last, writeFlag);
+        frame.Payload = table + 1;
+        frame.Rest = nextFlag == 0 ? 0 : nextFlag | 2 << 16;
+    }
+
+    /// <summary>Where the device finds the table of a slot.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected ulong TableAddress(ushort number) => _tables.DeviceAddress + number * TableLength;
+
+    /// <summary>The slot behind another one of the same buffer.</summary>
+    private protected ushort NextSlot(ushort number) => _slots[number].Next;
+
+    private bool TryKeep(uint token)
+    {
+        FrameState state = UsesTable(FramePieces) ? FrameState.Table : FrameState.Chain;
+        int descriptors = state == FrameState.Table ? 1 : FramePieces;
+        if (descriptors > _free && !TryReclaim(descriptors))
+        {
+            return false;
+        }
+        ref Frame frame = ref _frames[token];
+        ushort last = _firstFree;
+        for (int i = 1; i < descriptors; i++)
+        {
+            last = _slots[last].Next;
+        }
+        ref Slot slot = ref _slots[_firstFree];
+        slot.Last = last;
+        slot.Token = (ushort)token;
+        slot.Descriptors = (ushort)descriptors;
+        slot.State = SlotState.Kept;
+        frame.State = state;
+        frame.Head = _firstFree;
+        _firstFree = _slots[last].Next;
+        _free -= descriptors;
+        _kept++;
+        WriteFrame(ref frame);
+        return true;
+    }
+
+    /// <summary>Takes descriptors back from frames that are not in use, until <paramref name="count"/> are free; false when there are not so many.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private protected bool TryReclaim(int count)
+    {
+        if (_kept == 0 || _taken == _reclaimFailedAt)
+        {
+            return false;
+        }
+        // The highest tokens first: they are those that are seldom used.
+        for (int token = _frames.Length - 1; token >= 0 && _free < count; token--)
+        {
+            ref Frame frame = ref _frames[token];
+            if (frame.State == FrameState.Nothing || _slots[frame.Head].IsInFlight)
+            {
+                continue;
+            }
+            ref Slot slot = ref _slots[frame.Head];
+            slot.State = SlotState.Free;
+            _slots[slot.Last].Next = _firstFree;
+            _firstFree = frame.Head;
+            _free += slot.Descriptors;
+            _kept--;
+            frame.State = FrameState.Nothing;
+            frame.Payload = null;
+        }
+        _reclaimFailedAt = _free >= count ? uint.MaxValue : _taken;
+        return _free >= count;
+    }
+
+    private int CountIdleDescriptors()
+    {
+        int sum = 0;
+        for (int token = 0; token < _frames.Length; token++)
+        {
+            ref Frame frame = ref _frames[token];
+            sum += frame.State == FrameState.Nothing || _slots[frame.Head].IsInFlight ? 0 : _slots[frame.Head].Descriptors;
+        }
+        return sum;
+    }
+
+    /// <summary>No frame keeps anything: the next buffer in one goes the long way, which looks whether the queue broke.</summary>
+    private void ForgetFrames()
+    {
+        for (int token = 0; token < _frames.Length; token++)
+        {
+            _frames[token].State = FrameState.Nothing;
+            _frames[token].Payload = null;
+        }
+    }
+}
