@@ -172,9 +172,34 @@ public static class CorelibChecks
             sum += value;
         }
         Show("constants", sum);
+        Show("moves", Moves());
         Array.Resize(ref bytes, 3);
         Show("resize", Join(bytes));
         Show("array copy", Join(((ReadOnlySpan<byte>)bytes).ToArray()));
+    }
+
+    /// <summary>Copies of all sorts of lengths and overlaps, in one number.</summary>
+    private static ulong Moves()
+    {
+        ulong sum = 0;
+        for (int length = 0; length <= 100; length += length < 40 ? 1 : 15)
+        {
+            for (int distance = -40; distance <= 40; distance += distance is < -9 or > 8 ? 10 : 1)
+            {
+                byte[] memory = new byte[200];
+                for (int i = 0; i < memory.Length; i++)
+                {
+                    memory[i] = (byte)(i * 7 + length);
+                }
+                memory.AsSpan().Slice(45, length).CopyTo(memory.AsSpan().Slice(45 + distance));
+                memory.AsSpan().Slice(160, length % 40).Clear();
+                for (int i = 0; i < memory.Length; i++)
+                {
+                    sum = sum * 31 + memory[i];
+                }
+            }
+        }
+        return sum;
     }
 
     private static string Join(byte[] bytes)

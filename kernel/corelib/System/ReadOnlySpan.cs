@@ -105,19 +105,9 @@ public readonly ref struct ReadOnlySpan<T>
         {
             ThrowHelpers.ThrowArgumentOutOfRangeException();
         }
-        // Overlapping pieces are copied as if through a third place.
-        if (Unsafe.IsAddressLessThan(ref _reference, ref destination._reference))
-        {
-            for (int i = _length - 1; i >= 0; i--)
-            {
-                Unsafe.Add(ref destination._reference, i) = Unsafe.Add(ref _reference, i);
-            }
-            return;
-        }
-        for (int i = 0; i < _length; i++)
-        {
-            Unsafe.Add(ref destination._reference, i) = Unsafe.Add(ref _reference, i);
-        }
+        // There is no collector: references are copied like anything else.
+        SpanHelpers.Memmove(
+            ref Unsafe.As<T, byte>(ref destination._reference), ref Unsafe.As<T, byte>(ref _reference), (nuint)_length * (nuint)Unsafe.SizeOf<T>());
     }
 
     public T[] ToArray()

@@ -99,13 +99,8 @@ public readonly ref struct Span<T>
         return new Span<T>(ref Unsafe.Add(ref _reference, (nint)(uint)start), length);
     }
 
-    public void Clear()
-    {
-        for (int i = 0; i < _length; i++)
-        {
-            Unsafe.Add(ref _reference, i) = default!;
-        }
-    }
+    public void Clear() =>
+        SpanHelpers.ClearWithoutReferences(ref Unsafe.As<T, byte>(ref _reference), (nuint)_length * (nuint)Unsafe.SizeOf<T>());
 
     public void Fill(T value)
     {

@@ -5,6 +5,12 @@ namespace System;
 
 internal static unsafe class SpanHelpers
 {
+    /// <summary>Two registers of 16 bytes: what is copied at once.</summary>
+    private readonly struct Block
+    {
+        private readonly ulong _0, _1, _2, _3;
+    }
+
     [Intrinsic]
     internal static void Memmove(ref byte destination, ref byte source, nuint length)
     {
@@ -12,6 +18,13 @@ internal static unsafe class SpanHelpers
         byte* from = (byte*)Unsafe.AsPointer(ref source);
         if (to <= from || to >= from + length)
         {
+            while (length >= (nuint)sizeof(Block))
+            {
+                *(Block*)to = *(Block*)from;
+                to += sizeof(Block);
+                from += sizeof(Block);
+                length -= (nuint)sizeof(Block);
+            }
             while (length >= 8)
             {
                 *(ulong*)to = *(ulong*)from;
@@ -44,6 +57,15 @@ internal static unsafe class SpanHelpers
     {
         byte* to = (byte*)Unsafe.AsPointer(ref memory);
         ulong pattern = value * 0x0101010101010101ul;
+        while (length >= 32)
+        {
+            *(ulong*)to = pattern;
+            *(ulong*)(to + 8) = pattern;
+            *(ulong*)(to + 16) = pattern;
+            *(ulong*)(to + 24) = pattern;
+            to += 32;
+            length -= 32;
+        }
         while (length >= 8)
         {
             *(ulong*)to = pattern;
