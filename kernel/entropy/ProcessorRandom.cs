@@ -47,11 +47,14 @@ internal sealed unsafe class ProcessorRandom
     internal void Seed(RandomGenerator generator)
     {
         Span<byte> bytes = new(_seed);
+        // How long the readings take varies in their low bits, which are laid side by side.
+        ulong times = 0;
         for (int i = 0; i < CounterReadings; i++)
         {
-            BinaryPrimitives.WriteUInt64LittleEndian(bytes, Cpu.ReadTimeStamp());
-            generator.Mix(bytes.Slice(0, sizeof(ulong)));
+            times = (times << 7 | times >> 57) ^ Cpu.ReadTimeStamp();
         }
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, times);
+        generator.Mix(bytes.Slice(0, sizeof(ulong)));
         if (TryFill(bytes) && generator.MixSeed(bytes))
         {
             Seeds++;

@@ -5,10 +5,10 @@ namespace VirtioSharp.Kernel.Machine;
 internal readonly struct ClockFrequencies
 {
     private const ulong ChipFrequency = 1193182;
-    private const ulong ChipTicks = 3579;
     private const ulong VirtualTimerFrequency = 1_000_000_000;
-    private const ulong VirtualTimerTicks = 3_000_000;
-    private const int Attempts = 3;
+    private const ulong ShortTime = 400; // microseconds
+    private const ulong LongTime = 3000;
+    private const int Attempts = 4;
     private const int SampleAttempts = 5;
     private const int SampleLimit = 1_000_000;
     private const ushort ChipCounter = 0x40;
@@ -30,8 +30,9 @@ internal readonly struct ClockFrequencies
     internal ulong Timer { get; }
 
     /// <summary>
-    /// Measures both. The timer of a virtual local APIC runs at 1 GHz; where that comes out, the measurement is good. Otherwise the
-    /// slowest result of several counts: what disturbs a measurement (the chip counts modulo 65536) makes it too fast.
+    /// Measures both. The timer of a virtual local APIC runs at 1 GHz; where that comes out, the timer is the better measure, and a short
+    /// time is enough. Otherwise the slowest result of several long ones counts: what disturbs a measurement (the chip counts modulo
+    /// 65536) makes it too fast.
     /// </summary>
     internal static ClockFrequencies Measure(LocalApic apic)
     {
@@ -40,17 +41,12 @@ internal readonly struct ClockFrequencies
         Cpu.Out8(ChipCounter, 0);
         Cpu.Out8(ChipCounter, 0);
         ClockFrequencies best = new(ulong.MaxValue, 0);
-        for (int i = 0; i < Attempts; i++)
+        for (int i = 0; i < Attempts && best.Timer != VirtualTimerFrequency; i++)
         {
-            ClockFrequencies measured = MeasureOnce(apic);
-            if (measured.Counter < best.Counter)
+            ClockFrequencies measured = MeasureOnce(apic, i == 0 ? ShortTime : LongTime);
+            if (measured.Timer == VirtualTimerFrequency || (i > 0 && measured.Counter < best.Counter))
             {
                 best = measured;
-            }
-            if (measured.Timer is > VirtualTimerFrequency * 98 / 100 and < VirtualTimerFrequency * 102 / 100)
-            {
-                best = new ClockFrequencies(measured.Counter, VirtualTimerFrequency);
-                break;
             }
         }
         Cpu.Out8(ChipControl, CountOnce);
@@ -59,14 +55,16 @@ internal readonly struct ClockFrequencies
         return best;
     }
 
-    private static ClockFrequencies MeasureOnce(LocalApic apic)
+    private static ClockFrequencies MeasureOnce(LocalApic apic, ulong microseconds)
     {
+        ulong chipTicks = ChipFrequency * microseconds / 1_000_000;
+        ulong timerTicks = VirtualTimerFrequency * microseconds / 1_000_000;
         apic.StartTimer(uint.MaxValue);
         Sample first = Sample.Take(apic);
         Sample last = first;
         ulong chip = 0;
         ulong timer = 0;
-        for (int i = 0; i < SampleLimit && chip < ChipTicks && timer < VirtualTimerTicks; i++)
+        for (int i = 0; i < SampleLimit && chip < chipTicks && timer < timerTicks; i++)
         {
             last = Sample.Take(apic);
             chip = (ushort)(first.Chip - last.Chip);
@@ -74,15 +72,22 @@ internal readonly struct ClockFrequencies
         }
         apic.StartTimer(0);
         ulong ticks = last.Counter - first.Counter;
-        if (chip > ChipTicks / 2)
+        if (chip > chipTicks / 2)
         {
-            return new ClockFrequencies(Math.Max(ticks * ChipFrequency / chip, 1), Math.Max(timer * ChipFrequency / chip, 1));
+            ulong frequency = timer * ChipFrequency / chip;
+            if (frequency is > VirtualTimerFrequency * 98 / 100 and < VirtualTimerFrequency * 102 / 100)
+            {
+                return new ClockFrequencies(ByTimer(ticks, timer), VirtualTimerFrequency);
+            }
+            return new ClockFrequencies(Math.Max(ticks * ChipFrequency / chip, 1), Math.Max(frequency, 1));
         }
         // A machine without the chip, as QEMU's microvm may be: the timer is the measure. Without either, something usual.
         return timer == 0
             ? new ClockFrequencies(VirtualTimerFrequency, VirtualTimerFrequency)
-            : new ClockFrequencies(Math.Max((ulong)((double)ticks * VirtualTimerFrequency / timer), 1), VirtualTimerFrequency);
+            : new ClockFrequencies(ByTimer(ticks, timer), VirtualTimerFrequency);
     }
+
+    private static ulong ByTimer(ulong ticks, ulong timer) => Math.Max((ulong)((double)ticks * VirtualTimerFrequency / timer), 1);
 
     /// <summary>The three counts at one moment.</summary>
     private struct Sample

@@ -1,4 +1,6 @@
 // Counting and rotating bits, without instructions that the baseline processor lacks.
+using System.Runtime.CompilerServices;
+
 namespace System.Numerics;
 
 public static class BitOperations
@@ -31,7 +33,9 @@ public static class BitOperations
         return result;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint RotateRight(uint value, int offset) => value >> offset | value << (32 - offset);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint RotateLeft(uint value, int offset) => value << offset | value >> (32 - offset);
 }
