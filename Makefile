@@ -86,7 +86,7 @@ check: format kernel model ## what CI runs: format, both compilers, symbols, lay
 	@$(MAKE) --no-print-directory test
 
 size: kernel ## what the image consists of
-	@tools/size-report $(KERNEL)
+	@tools/size-report $(KERNEL) $(OBJ)/kernel.o.map.xml
 
 bench: kernel ## measures and counts disks and consoles, in some two minutes; KEEP=1 adds the result to bench/results
 	@tools/run-bench run
