@@ -68,8 +68,8 @@ coverage: setup ## lines and branches of drivers/ that the tests without QEMU re
 
 conformance: setup ## which test shows which requirement of the specification: writes docs/spec-map.md
 	@SPEC_MAP=write FILTER='FullyQualifiedName~SpecMap' tools/run-tests
-	@awk -F '|' '/^\| [A-Z]/ { all[$$3]++; if ($$5 ~ /^ \*/) reason[$$3]++ } \
-	    END { for (l in all) printf "%-14s %3d requirements, %3d shown by tests, %3d with a reason\n", l, all[l], all[l] - reason[l], reason[l] }' docs/spec-map.md
+	@awk -F '|' '/^\| [A-Z]/ { level = ($$2 ~ /DEV-/ ? "device" : "driver") $$3; all[level]++; if ($$5 ~ /^ \*/) reason[level]++ } \
+	    END { for (l in all) printf "%-20s %3d requirements, %3d shown by tests, %3d with a reason\n", l, all[l], all[l] - reason[l], reason[l] }' docs/spec-map.md
 
 format: setup ## checks the layout of the sources
 	@for folder in drivers kernel tests; do dotnet format whitespace --folder --verify-no-changes $$folder || exit 1; done

@@ -67,6 +67,36 @@ public sealed class FakeConsoleDeviceTests : IDisposable
         _driver.Breaks("with value 2", () => Send(1, 6, 2));
     }
 
+    [Fact]
+    [Trait("DeviceRequirement", "DEV-CONSOLE-EMERG-1")]
+    [Trait("DeviceRequirement", "DEV-CONSOLE-EMERG-2")]
+    public void An_emergency_write_is_heard_before_anything_was_set_up_by_its_low_byte()
+    {
+        _device.OfferedFeatures |= FakeConsoleDevice.EmergencyWrite;
+        Assert.Equal(0u, _driver.Read(20, 1));
+        _driver.Write(FakeVirtioPciDevice.ConfigOffset + 8, 4, 0xFFFF_FF00 | 'x');
+        Assert.Equal([(byte)'x'], _device.Emergency);
+    }
+
+    [Fact]
+    [Trait("DeviceRequirement", "DEV-CONSOLE-MULTIPORT-1")]
+    [Trait("DeviceRequirement", "DEV-CONSOLE-MULTIPORT-2")]
+    public void A_port_is_announced_once_and_taken_away_only_afterwards()
+    {
+        _device.Plug(1);
+        Start();
+        Assert.Equal(0, _device.MessagesLeft); // of a driver that is not ready
+        Send(0, 0, 1);
+        Assert.Equal(1, _device.MessagesLeft);
+        Assert.Throws<InvalidOperationException>(() => _device.Plug(1));
+        Assert.Throws<InvalidOperationException>(() => _device.Unplug(0));
+        Assert.Throws<IndexOutOfRangeException>(() => _device.Plug(2));
+        _device.Unplug(1);
+        Assert.Throws<InvalidOperationException>(() => _device.Unplug(1));
+        _device.Plug(1);
+        Assert.Equal(3, _device.MessagesLeft);
+    }
+
     private void Start() => _driver.Start(FakeVirtioDevice.Version1 | FakeConsoleDevice.Multiport);
 
     private void Send(uint port, ushort what, ushort value)

@@ -116,6 +116,7 @@ public sealed class FakeLegacyPciDeviceTests : IDisposable
     }
 
     [Fact]
+    [Trait("DeviceRequirement", "DEV-LEGACY-1")]
     public void The_configuration_moves_with_MSIX_and_the_vectors_are_there_with_it_only()
     {
         Assert.Equal(64u, _registers.Read32(20));

@@ -22,9 +22,9 @@ public sealed class FakeModernFeatureTests : IDisposable
     private FakeVirtioPciDevice Function => Driver.Function;
 
     [Fact]
-    [Trait("Requirement", "DEV-COMMON-5")]
-    [Trait("Requirement", "DEV-VQRESET-1")]
-    [Trait("Requirement", "DEV-VQRESET-2")]
+    [Trait("DeviceRequirement", "DEV-COMMON-5")]
+    [Trait("DeviceRequirement", "DEV-VQRESET-1")]
+    [Trait("DeviceRequirement", "DEV-VQRESET-2")]
     public void A_queue_reset_takes_its_time_and_then_all_of_the_queue_is_as_at_first()
     {
         StartWith(VirtioFeature.RingReset);

@@ -34,9 +34,9 @@ public sealed class FakePackedRingRuleTests : IDisposable
     private ulong Writable => Readable + 2048;
 
     [Fact]
-    [Trait("Requirement", "DEV-PACKED-DESC-1")]
-    [Trait("Requirement", "DEV-PACKED-SG-1")]
-    [Trait("Requirement", "DEV-PACKED-ORDER-1")]
+    [Trait("DeviceRequirement", "DEV-PACKED-DESC-1")]
+    [Trait("DeviceRequirement", "DEV-PACKED-SG-1")]
+    [Trait("DeviceRequirement", "DEV-PACKED-ORDER-1")]
     public void A_list_is_taken_in_order_and_used_by_one_descriptor_in_the_place_of_its_first()
     {
         Start(Everything);
@@ -219,7 +219,7 @@ public sealed class FakePackedRingRuleTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-PACKED-DESC-2")]
+    [Trait("DeviceRequirement", "DEV-PACKED-DESC-2")]
     public void A_descriptor_changed_while_the_device_holds_it_is_found()
     {
         Start(Packed);
@@ -240,7 +240,7 @@ public sealed class FakePackedRingRuleTests : IDisposable
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    [Trait("Requirement", "DEV-RSVD-2")]
+    [Trait("DeviceRequirement", "DEV-RSVD-2")]
     public void A_batch_in_order_is_one_entry_at_the_place_of_its_first_buffer(bool packed)
     {
         Start((packed ? Packed : FakeVirtioDevice.Version1) | FakeVirtioDevice.InOrder);

@@ -14,10 +14,10 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     private RawDriver Driver => _driver ??= new RawDriver(_disk, vectors: 2);
 
     [Fact]
-    [Trait("Requirement", "DEV-RESET-1")]
-    [Trait("Requirement", "DEV-COMMON-3")]
-    [Trait("Requirement", "DEV-COMMON-4")]
-    [Trait("Requirement", "DEV-MSIX-2")]
+    [Trait("DeviceRequirement", "DEV-RESET-1")]
+    [Trait("DeviceRequirement", "DEV-COMMON-3")]
+    [Trait("DeviceRequirement", "DEV-COMMON-4")]
+    [Trait("DeviceRequirement", "DEV-MSIX-2")]
     public void A_reset_puts_everything_back()
     {
         Driver.Start();
@@ -30,7 +30,7 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-COMMON-3")]
+    [Trait("DeviceRequirement", "DEV-COMMON-3")]
     public void A_slow_reset_shows_the_old_status_for_a_while()
     {
         Driver.Start();
@@ -44,8 +44,8 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-RSVD-1")]
-    [Trait("Requirement", "DEV-COMMON-1")]
+    [Trait("DeviceRequirement", "DEV-RSVD-1")]
+    [Trait("DeviceRequirement", "DEV-COMMON-1")]
     public void Features_are_shown_in_words_of_32_and_beyond_the_last_there_are_zeroes()
     {
         Driver.Reset();
@@ -60,7 +60,7 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-FEAT-2")]
+    [Trait("DeviceRequirement", "DEV-FEAT-2")]
     public void FEATURES_OK_stays_clear_without_VERSION_1()
     {
         Driver.Negotiate(features: 0);
@@ -68,7 +68,7 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-CONFIG-1")]
+    [Trait("DeviceRequirement", "DEV-CONFIG-1")]
     public void Configuration_is_readable_before_FEATURES_OK()
     {
         Driver.Reset();
@@ -76,7 +76,7 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-COMMON-6")]
+    [Trait("DeviceRequirement", "DEV-COMMON-6")]
     public void A_queue_that_does_not_exist_has_the_size_0()
     {
         Driver.Reset();
@@ -85,8 +85,8 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-MSIX-1")]
-    [Trait("Requirement", "DEV-MSIX-3")]
+    [Trait("DeviceRequirement", "DEV-MSIX-1")]
+    [Trait("DeviceRequirement", "DEV-MSIX-3")]
     public void A_vector_beyond_the_table_reads_back_as_none()
     {
         Driver.Negotiate();
@@ -97,9 +97,9 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-STATUS-2")]
-    [Trait("Requirement", "DEV-ISR-1")]
-    [Trait("Requirement", "DEV-ISR-2")]
+    [Trait("DeviceRequirement", "DEV-STATUS-2")]
+    [Trait("DeviceRequirement", "DEV-ISR-1")]
+    [Trait("DeviceRequirement", "DEV-ISR-2")]
     public void DEVICE_NEEDS_RESET_tells_the_driver_and_reading_the_ISR_clears_it()
     {
         Driver.Start();
@@ -110,8 +110,8 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-COMMON-2")]
-    [Trait("Requirement", "DEV-BLK-OP-1")]
+    [Trait("DeviceRequirement", "DEV-COMMON-2")]
+    [Trait("DeviceRequirement", "DEV-BLK-OP-1")]
     public void A_change_of_the_configuration_changes_the_generation_and_tells_the_driver()
     {
         Driver.Start();
@@ -206,8 +206,8 @@ public sealed class FakeVirtioDeviceTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-BLK-INIT-1")]
-    [Trait("Requirement", "DEV-BLK-INIT-4")]
+    [Trait("DeviceRequirement", "DEV-BLK-INIT-1")]
+    [Trait("DeviceRequirement", "DEV-BLK-INIT-4")]
     public void A_config_field_that_is_not_offered_or_not_a_field_is_found()
     {
         Driver.Reset();

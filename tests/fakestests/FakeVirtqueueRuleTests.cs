@@ -24,7 +24,7 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     private FakeVirtqueue Queue => _device.Queues[0];
 
     [Fact]
-    [Trait("Requirement", "DEV-STATUS-1")]
+    [Trait("DeviceRequirement", "DEV-STATUS-1")]
     public void Nothing_is_taken_before_DRIVER_OK()
     {
         _driver.Negotiate();
@@ -38,8 +38,8 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-SPLIT-INDIRECT-1")]
-    [Trait("Requirement", "DEV-SPLIT-INDIRECT-2")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-INDIRECT-1")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-INDIRECT-2")]
     public void A_direct_descriptor_and_then_a_table_marked_writable_make_one_chain()
     {
         _driver.Start(FakeVirtioDevice.Version1 | FakeVirtioDevice.IndirectDescriptors);
@@ -55,8 +55,8 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-SPLIT-USED-1")]
-    [Trait("Requirement", "DEV-SPLIT-USEDNOTIF-1")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-USED-1")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-USEDNOTIF-1")]
     public void Without_EVENT_IDX_the_flag_of_the_available_ring_stops_signals()
     {
         _driver.Start();
@@ -77,7 +77,7 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     [Theory]
     [InlineData(0, 1)]
     [InlineData(1, 0)]
-    [Trait("Requirement", "DEV-SPLIT-USEDNOTIF-2")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-USEDNOTIF-2")]
     public void With_EVENT_IDX_it_signals_when_the_wanted_index_is_filled(ushort wanted, int signals)
     {
         _driver.Start(FakeVirtioDevice.Version1 | FakeVirtioDevice.EventIndex);
@@ -90,8 +90,8 @@ public sealed class FakeVirtqueueRuleTests : IDisposable
     }
 
     [Fact]
-    [Trait("Requirement", "DEV-SPLIT-AVAILNOTIF-1")]
-    [Trait("Requirement", "DEV-SPLIT-AVAILNOTIF-2")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-AVAILNOTIF-1")]
+    [Trait("DeviceRequirement", "DEV-SPLIT-AVAILNOTIF-2")]
     public void With_EVENT_IDX_the_used_flags_stay_0_and_a_doorbell_for_nothing_does_no_harm()
     {
         _driver.Start(FakeVirtioDevice.Version1 | FakeVirtioDevice.EventIndex);

@@ -18,7 +18,6 @@ public sealed class HostileEntropyTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    [Trait("Requirement", "DEV-RNG-1")]
     public void Some_empty_answers_are_borne(bool packed)
     {
         using EntropyScene scene = new(packed);
@@ -30,7 +29,6 @@ public sealed class HostileEntropyTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
-    [Trait("Requirement", "DEV-RNG-1")]
     public void Empty_answers_without_end_end_the_request_and_not_the_device(bool packed)
     {
         using EntropyScene scene = new(packed);
@@ -46,7 +44,6 @@ public sealed class HostileEntropyTests
     [Theory]
     [InlineData(1)]
     [InlineData(3)]
-    [Trait("Requirement", "DEV-RNG-2")]
     public void A_few_bytes_at_a_time_are_enough(int most)
     {
         using EntropyScene scene = new();

@@ -89,6 +89,16 @@ public sealed partial class FakeBlockDevice
         }
     }
 
+    /// <inheritdoc/>
+    protected override void OnFeaturesAgreed()
+    {
+        // A switch without a flush begins at "through" (5.2.5.1).
+        if (Has(ConfigWriteCache) && !Has(Flush))
+        {
+            Config[WriteBackOffset] = 0;
+        }
+    }
+
     private static int OffsetOf(ulong feature) =>
         feature == Discard ? DiscardOffset : feature == WriteZeroes ? WriteZeroesOffset : SecureEraseOffset;
 
@@ -119,8 +129,8 @@ public sealed partial class FakeBlockDevice
             return DoRanges(type, sector, chain);
         }
         bool isZoneCommand = type is 15 or 16 or 18 or 20 or 22 or 24 or 26;
-        violations.Require(isZoneCommand, $"a request of type {type}, which does not exist (5.2.6)");
-        violations.Require(!isZoneCommand || Has(Zoned), $"a request of type {type}, but ZONED was not agreed on (5.2.6)");
+        Judge(isZoneCommand, $"a request of type {type}, which does not exist (5.2.6)");
+        Judge(!isZoneCommand || Has(Zoned), $"a request of type {type}, but ZONED was not agreed on (5.2.6)");
         if (!isZoneCommand || Zones is null || !Has(Zoned))
         {
             return StatusUnsupported;
@@ -141,7 +151,7 @@ public sealed partial class FakeBlockDevice
             return Zones.Manage(type, sector, violations);
         }
         violations.Require(toRead == 8 && toWrite > 0 && toWrite % SectorSize == 0, $"an append of {toWrite} bytes with {toRead} of room (5.2.6)");
-        byte status = Zones.Append(sector, toWrite, violations, out ulong at);
+        byte status = Zones.Append(sector, toWrite, violations, IsLenient, out ulong at);
         if (status == StatusOk)
         {
             Store(at, chain.Read(HeaderLength));
@@ -158,7 +168,7 @@ public sealed partial class FakeBlockDevice
         ViolationLog violations = Machine.Violations;
         byte[] data = chain.Read(HeaderLength);
         violations.Require(Has(feature), $"a request of type {type}, whose feature was not agreed on (5.2.6)");
-        violations.Require((OfferedFeatures & ReadOnly) == 0, $"a request of type {type} to a read-only disk (5.2.6.1)");
+        Judge((OfferedFeatures & ReadOnly) == 0, $"a request of type {type} to a read-only disk (5.2.6.1)");
         violations.Require(sector == 0 && chain.WritableLength == 1, $"a request of type {type} with a sector, or with room for an answer (5.2.6)");
         violations.Require(data.Length > 0 && data.Length % RangeLength == 0, $"ranges of {data.Length} bytes (5.2.6.1)");
         uint maxSectors = BinaryPrimitives.ReadUInt32LittleEndian(Config.AsSpan(OffsetOf(feature)));
@@ -173,7 +183,7 @@ public sealed partial class FakeBlockDevice
             uint flags = BitConverter.ToUInt32(data, i + 12);
             sum += count;
             ranges.Add((first, count, flags));
-            violations.Require(flags == 0 || (type == 13 && flags == 1), $"a range of a request of type {type} with flags 0x{flags:X} (5.2.6.1)");
+            Judge(flags == 0 || (type == 13 && flags == 1), $"a range of a request of type {type} with flags 0x{flags:X} (5.2.6.1)");
             violations.Require(
                 type != 14 || Zones is null || Zones.Model == 0 || count % Zones.ZoneSectors == 0, $"{count} sectors are no whole zones to erase (5.2.6.2)");
             if (flags > 1 || (type != 13 && flags != 0))
@@ -186,6 +196,10 @@ public sealed partial class FakeBlockDevice
             }
         }
         violations.Require(sum <= maxSectors, $"{sum} sectors in a request of type {type}, but only {maxSectors} are allowed (5.2.5)");
+        if ((OfferedFeatures & ReadOnly) != 0)
+        {
+            return StatusError;
+        }
         RangeCommands.Add((type, [.. ranges]));
         if (ranges.Any(range => HasBadSector(range.Sector, (ulong)range.Count * SectorSize)))
         {

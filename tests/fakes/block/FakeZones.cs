@@ -167,13 +167,18 @@ public sealed class FakeZones
     }
 
     /// <summary>Writes at the write pointer, and says where that was.</summary>
-    public byte Append(ulong sector, uint bytes, ViolationLog violations, out ulong at)
+    public byte Append(ulong sector, uint bytes, ViolationLog violations, bool isLenient, out ulong at)
     {
         FakeZone zone = ZoneOf(sector);
         at = zone.WritePointer;
         violations.Require(sector == zone.Start, $"an append for sector {sector}, which is not the first of a zone (5.2.6.1)");
         violations.Require(bytes % _granularity == 0, $"an append of {bytes} bytes, but the granularity is {_granularity} (5.2.6.1)");
-        violations.Require(bytes / 512 <= _maxAppend, $"an append of {bytes / 512} sectors, but {_maxAppend} are allowed (5.2.6.1)");
+        bool fits = bytes / 512 <= _maxAppend;
+        violations.Require(fits || isLenient, $"an append of {bytes / 512} sectors, but {_maxAppend} are allowed (5.2.6.1)");
+        if (!fits)
+        {
+            return _maxAppend == 0 ? FakeBlockDevice.StatusUnsupported : InvalidCommand;
+        }
         return zone.Type != 2 ? InvalidCommand : Advance(zone, bytes / 512);
     }
 

@@ -50,6 +50,10 @@ public sealed partial class FakeConsoleDevice
     public void Unplug(int number)
     {
         FakePort port = Ports[number];
+        if (IsDriverReady && !port.IsAnnounced)
+        {
+            throw new InvalidOperationException("the fake device was told to take away a port that was not announced (5.3.6.2.1)");
+        }
         port.IsPlugged = false;
         port.IsAnnounced = false;
         port.IsReady = false;
@@ -58,7 +62,10 @@ public sealed partial class FakeConsoleDevice
         {
             TransmitQueue(number).Use(chain, 0);
         }
-        TransmitQueue(number).Signal();
+        if (TransmitQueue(number).IsEnabled)
+        {
+            TransmitQueue(number).Signal();
+        }
         Say((uint)number, DeviceRemove, 0);
     }
 
@@ -106,6 +113,10 @@ public sealed partial class FakeConsoleDevice
 
     private void Announce(int number)
     {
+        if (Ports[number].IsAnnounced)
+        {
+            throw new InvalidOperationException("the fake device was told to announce a port that is there (5.3.6.2.1)");
+        }
         Ports[number].IsAnnounced = true;
         Ports[number].WasAnnounced = true;
         Say((uint)number, DeviceAdd, 0);

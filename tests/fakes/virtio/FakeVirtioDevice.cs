@@ -201,6 +201,10 @@ public abstract class FakeVirtioDevice
             value = (byte)(refused ? value & ~DeviceStatus.FeaturesOk : value);
         }
         Status = value;
+        if ((added & value & DeviceStatus.FeaturesOk) != 0)
+        {
+            OnFeaturesAgreed();
+        }
     }
 
     /// <summary>The device is as firmware leaves it that used it: at DRIVER_OK.</summary>
@@ -337,6 +341,11 @@ public abstract class FakeVirtioDevice
 
     /// <summary>The driver wrote the configuration.</summary>
     protected virtual void OnConfigWritten(int offset, uint value)
+    {
+    }
+
+    /// <summary>The features are agreed on.</summary>
+    protected virtual void OnFeaturesAgreed()
     {
     }
 
