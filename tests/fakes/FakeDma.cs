@@ -20,9 +20,12 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     private const byte GuardByte = 0xA5;
     private const byte FreedByte = 0xDD;
     private const ulong Gap = 4096;
+    private const ulong MostFreed = 32 << 20;
 
     private readonly List<Allocation> _allocations = [];
     private readonly Dictionary<ulong, List<Lent>> _lent = []; // by the pages that a range touches
+    private readonly Queue<Allocation> _freed = []; // kept for a while, so that a late access is seen
+    private ulong _freedBytes;
     private ulong _next = FirstAddress;
     private int _failIn;
 
@@ -94,6 +97,15 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         new Span<byte>(allocation.Pointer, (int)allocation.Length).Fill(FreedByte);
         allocation.IsFree = true;
         AllocatedBytes -= allocation.Length;
+        _freed.Enqueue(allocation);
+        _freedBytes += allocation.Length;
+        while (_freedBytes > MostFreed)
+        {
+            Allocation old = _freed.Dequeue();
+            _freedBytes -= old.Length;
+            NativeMemory.Free(old.Memory);
+            old.Memory = null;
+        }
     }
 
     /// <inheritdoc/>
@@ -201,7 +213,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     public Span<byte> Raw(ulong address, int length)
     {
         Allocation? allocation = FindAllocation(address, (uint)length);
-        violations.Require(allocation is not null, $"0x{address:X} is no memory of this machine");
+        violations.Require(allocation is not null && allocation.Memory != null, $"0x{address:X} is no memory of this machine");
         return new Span<byte>(allocation.Pointer + (address - allocation.Address), length);
     }
 
