@@ -68,6 +68,8 @@ public sealed class Commands
                     return false;
                 }
                 return await new HotplugCommand(_system, output).RunAsync(times);
+            case "verdict":
+                return await VerdictCommand.RunAsync(_system, words, output);
             case "corelib":
                 Tests.Corelib.CorelibChecks.Run(line => output.Write(line).EndLine());
                 return true;
@@ -118,6 +120,7 @@ public sealed class Commands
         "selftest [NAME]                tests of the kernel on this machine; those called recovery break devices on purpose\n" +
         "edu [msi|storm]                interrupts of QEMU's edu device\n" +
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
+        "verdict [MILLISECONDS]         what a disk that may lie made of requests whose results are known\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [await|direct] [all] [JOB]  measures the first disk or all, by await or by Submit and Poll\n" +
         "bench console                  measures console ports\n" +

@@ -1,0 +1,52 @@
+// The kernel with a disk of our own behind vhost-user, which does what it should: the ground that the hostile cases stand on.
+using System.Security.Cryptography;
+using VirtioSharp.Tests.System;
+using Xunit;
+
+namespace VirtioSharp.Tests.Vhost;
+
+[Trait("Needs", "qemu")]
+[Collection("qemu-vhost")]
+public sealed class HonestVhostTests
+{
+    private const int Megabytes = 128;
+
+    [Theory]
+    [InlineData("q35", "", 1)]
+    [InlineData("q35", ",packed=on", 1)]
+    [InlineData("microvm,pcie=on", "", 1)]
+    [InlineData("microvm,pcie=on", ",packed=on", 1)]
+    [InlineData("microvm,pcie=on", ",packed=on,queue-size=100", 1)]
+    [InlineData("microvm,pcie=on", ",event_idx=off,indirect_desc=off", 1)]
+    [InlineData("microvm,pcie=on", ",event_idx=off,indirect_desc=off,packed=on", 1)]
+    [InlineData("microvm,pcie=on", "", 4)]
+    [InlineData("microvm,pcie=on", ",packed=on", 4)]
+    [InlineData("pc", ",vectors=0", 1)]
+    public void A_disk_in_this_process_serves_the_kernel(string machine, string device, int queues)
+    {
+        VhostDisk disk = new();
+        using VhostBackend backend = new(disk, queues);
+        KernelResult result = KernelRun.Boot(machine, "run=verdict", backend.Options(Megabytes, device));
+        Assert.True(backend.Violations.Count == 0, string.Join('\n', backend.Violations) + result.Serial);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.True(result.Lines.Contains("VERDICT sum: ok 80, failed 0, late 0, refused 0, wrong 0"), result.Serial);
+        Assert.Contains("VERDICT recoveries 0, repeats 0, ", result.Serial);
+        Assert.Contains("VERDICT memory is back", result.Lines);
+        Assert.Contains("id vhost", result.Serial);
+    }
+
+    [Theory]
+    [InlineData("q35", "", 1)]
+    [InlineData("q35", ",packed=on", 4)]
+    public void What_the_kernel_wrote_at_random_is_on_the_disk(string machine, string device, int queues)
+    {
+        VhostDisk disk = new();
+        Array.Clear(disk.Content);
+        using VhostBackend backend = new(disk, queues);
+        KernelResult result = KernelRun.Boot(machine, "run=\"selftest disk; disk stress 3000 16 7 overwrite; disk sha256\"", backend.Options(Megabytes, device));
+        Assert.True(backend.Violations.Count == 0, string.Join('\n', backend.Violations) + result.Serial);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(disk.Content)) + "  disk0", result.Lines[^1]);
+        Assert.True(disk.Flushes > 0);
+    }
+}
