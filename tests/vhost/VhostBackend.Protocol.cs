@@ -98,6 +98,7 @@ internal sealed partial class VhostBackend
         queue.Ring = (_disk.Agreed & VhostDisk.RingPacked) != 0
             ? new VhostPackedRing(_memory, queue.Size, hasEvents, descriptors, driver, device, queue.Base)
             : new VhostSplitRing(_memory, queue.Size, hasEvents, descriptors, driver, device, queue.Base);
+        queue.IsDeaf = false;
         queue.Starts++;
         _disk.OnStart?.Invoke(queue);
     }

@@ -106,9 +106,9 @@ internal sealed unsafe partial class VhostBackend : IDisposable
             }
             catch (Exception error)
             {
-                // A device that sees a driver break the rules stops: the test says why.
+                // The test says why; QEMU has to see somebody leave, or it waits for ever.
                 Violations.Add(error is VhostViolationException ? error.Message : error.ToString());
-                return;
+                Drop();
             }
         }
     }
@@ -177,18 +177,54 @@ internal sealed unsafe partial class VhostBackend : IDisposable
 
     private void OnKick(VhostQueue queue)
     {
-        if (queue.Ring is null || (_disk.OnKick is not null && _disk.OnKick(queue)))
+        if (queue.Ring is not null && !queue.IsDeaf && (_disk.OnKick is null || !_disk.OnKick(queue)))
         {
-            return;
+            Look(queue);
         }
-        Drain(queue);
-        SignalAll();
+    }
+
+    /// <summary>Looks what there is in a queue, as after a doorbell.</summary>
+    internal void Look(VhostQueue queue)
+    {
+        if (queue.Ring is not null && !queue.IsDeaf)
+        {
+            Drain(queue);
+            SignalAll();
+        }
+    }
+
+    private void Ask(VhostQueue queue, VhostRing ring)
+    {
+        if (_disk.OnAsk is null)
+        {
+            ring.AskForNotifications();
+        }
+        else
+        {
+            _disk.OnAsk(queue);
+        }
     }
 
     /// <summary>Serves everything that is available; a script may stop the queue in the middle.</summary>
     private void Drain(VhostQueue queue)
     {
-        VhostRing ring = queue.Running;
+        try
+        {
+            Drain(queue, queue.Running);
+        }
+        catch (VhostViolationException violation)
+        {
+            // A device that can't make sense of its ring is silent until it is reset.
+            queue.IsDeaf = true;
+            if (!_disk.MisreadsRings)
+            {
+                Violations.Add(violation.Message);
+            }
+        }
+    }
+
+    private void Drain(VhostQueue queue, VhostRing ring)
+    {
         do
         {
             ring.SuppressNotifications();
@@ -200,7 +236,7 @@ internal sealed unsafe partial class VhostBackend : IDisposable
             {
                 return;
             }
-            ring.AskForNotifications();
+            Ask(queue, ring);
             // Pairs with the driver's fence between what it published and its look at our wish.
             Interlocked.MemoryBarrier();
         }

@@ -7,7 +7,7 @@ namespace VirtioSharp.Tests.Vhost;
 /// <summary>
 /// What the disk is, and where a script takes hold of it. Everything here runs on the thread of <see cref="VhostBackend"/>, once that was started.
 /// </summary>
-internal sealed class VhostDisk
+internal sealed partial class VhostDisk
 {
     internal const int SectorCount = 8192;
     internal const int ConfigLength = 60;
@@ -91,6 +91,9 @@ internal sealed class VhostDisk
     /// <summary>How often the script did what it is about; a case whose deed was never done shows nothing.</summary>
     internal int Deeds { get; set; }
 
+    /// <summary>True when the script spoils what the device itself will read: it can't blame the driver then.</summary>
+    internal bool MisreadsRings { get; set; }
+
     /// <summary>Sees each request before it is done; true when the script has done with it what is to be done.</summary>
     internal Func<VhostRequest, bool>? OnRequest { get; set; }
 
@@ -105,6 +108,9 @@ internal sealed class VhostDisk
 
     /// <summary>True when an interrupt that the driver wants gets lost.</summary>
     internal Func<VhostQueue, bool>? OnSignal { get; set; }
+
+    /// <summary>Says what doorbells the device wants, instead of the backend.</summary>
+    internal Action<VhostQueue>? OnAsk { get; set; }
 
     /// <summary>A queue was started; its ring can be used.</summary>
     internal Action<VhostQueue>? OnStart { get; set; }

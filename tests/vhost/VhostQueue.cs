@@ -34,6 +34,9 @@ internal sealed unsafe class VhostQueue(int index)
     /// <summary>The ring; null while the queue is stopped.</summary>
     internal VhostRing? Ring { get; set; }
 
+    /// <summary>True when nothing is taken from it until it is started again.</summary>
+    internal bool IsDeaf { get; set; }
+
     /// <summary>How often it was started.</summary>
     internal int Starts { get; set; }
 

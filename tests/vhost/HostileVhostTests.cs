@@ -1,0 +1,109 @@
+// The booted kernel in front of a device that lies, breaks or leaves: each case of the tables, on split and packed rings.
+using VirtioSharp.Tests.System;
+using Xunit;
+
+namespace VirtioSharp.Tests.Vhost;
+
+/// <summary>One boot for each case and ring format. The two formats run side by side.</summary>
+public abstract class HostileVhostTests(bool packed)
+{
+    private const int Megabytes = 128;
+    private const int AllEnd = 40;
+
+    private protected static IEnumerable<VhostCase> All =>
+        [.. VhostUsedCases.All, .. VhostPackedCases.All, .. VhostRequestCases.All, .. VhostConfigCases.All, .. VhostLifeCases.All];
+
+    private protected static TheoryData<string, string, Verdict> Of(VhostRings rings)
+    {
+        TheoryData<string, string, Verdict> data = [];
+        foreach (VhostCase each in All.Where(each => each.Rings == VhostRings.Both || each.Rings == rings))
+        {
+            data.Add(each.Id, each.Story, each.Expected);
+        }
+        return data;
+    }
+
+    private protected void Run(string id)
+    {
+        VhostCase fault = All.Single(each => each.Id == id);
+        VhostDisk disk = new();
+        fault.Arrange(disk);
+        using VhostBackend backend = new(disk, fault.Queues);
+        string device = packed ? ",packed=on" : "";
+        KernelResult result = KernelRun.Boot(fault.Machine, $"run=\"verdict {fault.Timeout}\"", backend.Options(Megabytes, device, fault.Socket));
+        string story = $"{fault.Id}, {fault.Story}\n{string.Join('\n', backend.Violations)}\n{result.Serial}";
+        Assert.True(backend.Violations.Count == 0, story);
+        Assert.True(result.ExitCode == (fault.Expected == Verdict.Deceives ? 35 : 33), $"exit code {result.ExitCode}: {story}");
+        Assert.True(disk.Deeds != 0, $"the device did not do it: {story}");
+        Assert.True(result.Serial.Contains(fault.Says), $"the kernel did not say why: {story}");
+        Assert.True(result.Serial.All(character => character is '\r' or '\n' or (>= ' ' and <= '~')), $"what is no text went through: {story}");
+        Judge(fault, new VerdictReport(result.Serial), story);
+    }
+
+    private static void Judge(VhostCase fault, VerdictReport report, string story)
+    {
+        if (fault.Expected is Verdict.Refused or Verdict.Empty)
+        {
+            Assert.True(fault.Expected == Verdict.Refused ? !report.HasDisk : report.IsTooSmall, story);
+            return;
+        }
+        Assert.True(report.Sum is not null, story);
+        VerdictTally sum = report.Sum.Value;
+        Assert.True(report.IsMemoryBack, story);
+        Assert.True(sum.All == fault.Requests, $"{sum.All} requests, not {fault.Requests}: {story}");
+        Assert.True(sum.Wrong == 0 || fault.Expected == Verdict.Deceives, story);
+        Assert.True(fault.Failed is null || sum.Failed == fault.Failed, story);
+        Assert.True(fault.Refused is null || sum.Refused == fault.Refused, story);
+        Assert.True(!fault.Cuts || report.Cut > 0, story);
+        bool isWell = sum.Failed == 0 && sum.Late == 0 && (sum.Refused == 0 || fault.Refused is not null);
+        bool isRight = fault.Expected switch
+        {
+            Verdict.Works => isWell && report.Recoveries == 0,
+            Verdict.Recovers => isWell && report.Recoveries > 0,
+            Verdict.Fails => sum.Failed > 0 && sum.Late == 0 && report.Recoveries == 0,
+            Verdict.TimesOut => sum.Late > 0 && sum.Refused == (fault.Refused ?? 0) && report.Recoveries > 0 && report.End.Ok == AllEnd,
+            Verdict.GivenUp => report.End.Ok == 0 && report.End.Refused == AllEnd,
+            Verdict.Deceives => isWell && report.Recoveries == 0 && sum.Wrong > 0,
+            _ => true,
+        };
+        Assert.True(isRight, $"not {fault.Expected}: {story}");
+    }
+}
+
+[Trait("Needs", "qemu")]
+[Collection("qemu-vhost")]
+public sealed class HostileSplitVhostTests() : HostileVhostTests(packed: false)
+{
+    public static TheoryData<string, string, Verdict> Cases => Of(VhostRings.Split);
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_kernel_stands_a_device_with_split_rings(string id, string story, Verdict expected)
+    {
+        _ = (story, expected);
+        Run(id);
+    }
+
+    [Fact]
+    public void There_are_at_least_80_cases_and_each_has_its_own_name()
+    {
+        string[] ids = [.. All.Select(each => each.Id)];
+        Assert.Equal(ids.Length, ids.Distinct().Count());
+        Assert.True(ids.Length >= 80, $"{ids.Length} cases");
+    }
+}
+
+[Trait("Needs", "qemu")]
+[Collection("qemu-vhost-packed")]
+public sealed class HostilePackedVhostTests() : HostileVhostTests(packed: true)
+{
+    public static TheoryData<string, string, Verdict> Cases => Of(VhostRings.Packed);
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_kernel_stands_a_device_with_packed_rings(string id, string story, Verdict expected)
+    {
+        _ = (story, expected);
+        Run(id);
+    }
+}
