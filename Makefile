@@ -10,7 +10,7 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench bench-check bench-baseline asm profile clean
+.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench bench-check bench-baseline bench-boot bench-micro scale asm profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,16 @@ bench-check: kernel ## fails where a request costs over 5 % more instructions, e
 
 bench-baseline: kernel ## writes bench/baseline.json anew
 	@tools/run-bench baseline
+
+bench-boot: kernel ## how long a boot takes, and which device registers it reads and writes how often
+	@tools/run-bench boot
+
+scale: kernel ## how cost grows with depth, queues, requests, disks and memory: docs/performance/scale.svg
+	@tools/run-bench scale
+
+bench-micro: setup ## parts of the drivers on the host, by BenchmarkDotNet
+	@dotnet build bench/micro/VirtioSharp.MicroBenchmarks.csproj -c Release --nologo -v q
+	@build/dotnet/bin/VirtioSharp.MicroBenchmarks/release/VirtioSharp.MicroBenchmarks
 
 asm: kernel ## the machine code of the functions with F in their names: make asm F=VirtioBlk__Submit
 	@tools/show-assembly $(KERNEL) "$${F:?say which function: make asm F=VirtioBlk__Submit}"

@@ -50,6 +50,7 @@ internal static class Jobs
         .. Run("run=\"bench await; bench direct\" ios=8000", NullDisk(), "split", counted: true),
         .. Run("run=\"bench await\" ios=8000", NullDisk("packed=on"), "packed", counted: true),
         .. Run("run=\"bench console\" ios=200", Ports(), "split", counted: true),
+        .. Boots.Count(),
     ];
 
     /// <summary>Runs one machine and reads its jobs.</summary>

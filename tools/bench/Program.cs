@@ -1,4 +1,4 @@
-// bench run|check|baseline: the kernel's benchmark in QEMU. Results are in build/bench; bench/ keeps the baseline and the history.
+// bench run|check|baseline|boot|scale: the kernel's benchmark in QEMU. Results are in build/bench; bench/ keeps the baseline and the history.
 // Variables of `run`: ROUNDS=3, MS=400 (of each job and round), KEEP=1 (adds the result to bench/results and draws the history anew).
 using System.Diagnostics;
 using System.Globalization;
@@ -14,6 +14,8 @@ try
         "run" => Run(),
         "check" => Judge(),
         "baseline" => WriteBaseline(),
+        "boot" => Boots.Run(Number("ROUNDS", 9)),
+        "scale" => Scale.Run((uint)Number("MS", 150)),
         _ => Usage(),
     };
 }
@@ -25,7 +27,7 @@ catch (InvalidOperationException wrong)
 
 static int Usage()
 {
-    Console.Error.WriteLine("bench run|check|baseline");
+    Console.Error.WriteLine("bench run|check|baseline|boot|scale");
     return 2;
 }
 
