@@ -120,6 +120,22 @@ public sealed unsafe partial class DeviceTrace
             : null;
     }
 
+    /// <summary>The <paramref name="number"/>-th piece that the device may write of a buffer that it has, for those who play a device.</summary>
+    internal bool TryGetWritable(int queue, uint chain, int number, out DmaBuffer piece)
+    {
+        for (int i = 0; i < _lentCount; i++)
+        {
+            ref Lent lent = ref _lent[i];
+            if (lent.Queue == queue && lent.Chain == chain && lent.IsWritable && number-- == 0)
+            {
+                piece = new DmaBuffer(lent.Pointer, lent.Address, lent.Length);
+                return true;
+            }
+        }
+        piece = default;
+        return false;
+    }
+
     /// <summary>Makes a buffer of all the pieces that were lent and not seen in a ring yet; false when there are none.</summary>
     internal bool TryRebuild(TracedPieces pieces)
     {

@@ -81,8 +81,14 @@ public sealed unsafe partial class DeviceTrace
         End();
     }
 
-    /// <summary>All registers are those of virtio-mmio.</summary>
-    internal void UseMmio() => _windows[_windowCount++] = new Window { Kind = WindowKind.Mmio, Length = uint.MaxValue };
+    /// <summary>All registers are those of virtio-mmio, <paramref name="length"/> bytes of them.</summary>
+    internal void UseMmio(ulong length)
+    {
+        _windows[_windowCount++] = new Window { Kind = WindowKind.Mmio, Length = length };
+        Begin("registers ").Hex(length);
+        Note("4.2.2");
+        End();
+    }
 
     /// <summary>Where the configuration lies with the legacy interface depends on it (4.1.4.10).</summary>
     internal void NoteVectors(bool any) => _hasVectors = any;

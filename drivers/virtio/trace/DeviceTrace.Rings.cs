@@ -269,6 +269,7 @@ public sealed unsafe partial class DeviceTrace
         {
             _text.Add("none"); // IN_ORDER: a later one stands for it (2.7.9)
             queue.TryGetId(chain, out id);
+            length = uint.MaxValue;
         }
         byte* last = null;
         uint lastLength = 0;
@@ -283,9 +284,12 @@ public sealed unsafe partial class DeviceTrace
             }
             if (lent.IsWritable)
             {
-                AddContent(_text, lent.Pointer, lent.Length);
+                // Short pieces as they are, of long ones what the device says that it wrote.
+                uint written = Math.Min(lent.Length, length);
+                length -= written;
                 last = lent.Pointer;
-                lastLength = lent.Length;
+                lastLength = lent.Length <= MostShown ? lent.Length : written;
+                AddContent(_text, last, lastLength);
             }
             Forget(at);
         }

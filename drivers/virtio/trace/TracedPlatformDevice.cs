@@ -15,7 +15,7 @@ public sealed class TracedPlatformDevice : PlatformDevice
     {
         _device = device;
         _trace = trace;
-        trace.UseMmio();
+        trace.UseMmio(device.Registers.Length);
         Dma = new TracedDma(device.Dma, trace);
         Registers = new TracedRegion(device.Registers, trace, 0);
     }

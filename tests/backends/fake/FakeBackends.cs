@@ -4,6 +4,7 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
@@ -22,7 +23,8 @@ public static class FakeBinding
     {
         DeviceTable devices = new();
         DriverRegistry registry = new(devices);
-        registry.Add(new VirtioPciDriver(TestDrivers.All()));
+        VirtioDriverTable drivers = TestDrivers.All();
+        registry.Add(TraceRecording.Around(new VirtioPciDriver(drivers), drivers));
         results = [];
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
@@ -36,7 +38,9 @@ public static class FakeBinding
     public static T AttachMmio<T>(FakeMachine machine, FakeVirtioDevice device, uint version)
         where T : Device
     {
-        ProbeResult result = new VirtioMmioDriver(TestDrivers.All()).Probe(machine.Plug(new FakeMmioDevice(machine, device, version)), out Device? bound);
+        VirtioDriverTable drivers = TestDrivers.All();
+        PlatformDevice slot = TraceRecording.Around(machine.Plug(new FakeMmioDevice(machine, device, version)), drivers);
+        ProbeResult result = new VirtioMmioDriver(drivers).Probe(slot, out Device? bound);
         Assert.True(result.IsBound, $"{result.Reason} (0x{result.Value:X})");
         return Assert.IsAssignableFrom<T>(bound);
     }

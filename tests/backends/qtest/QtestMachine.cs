@@ -2,6 +2,7 @@
 using System.Threading;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using Xunit;
 
@@ -172,7 +173,8 @@ internal sealed unsafe class QtestMachine : PciHost, IQtestMachine
     {
         DeviceTable devices = new();
         DriverRegistry registry = new(devices);
-        registry.Add(new VirtioPciDriver(QtestBinding.Drivers()));
+        VirtioDriverTable drivers = QtestBinding.Drivers();
+        registry.Add(TraceRecording.Around(new VirtioPciDriver(drivers), drivers));
         PciScan scan = PciScan.Run(this);
         for (int i = 0; i < scan.Count; i++)
         {

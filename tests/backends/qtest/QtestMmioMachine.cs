@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
 using Xunit;
 
@@ -60,12 +61,13 @@ internal sealed unsafe partial class QtestMmioMachine : IQtestMachine
     public T AttachOne<T>()
         where T : Device
     {
-        VirtioMmioDriver driver = new(QtestBinding.Drivers());
+        VirtioDriverTable drivers = QtestBinding.Drivers();
+        VirtioMmioDriver driver = new(drivers);
         List<Device> devices = [];
         for (uint i = 0; i < SlotCount; i++)
         {
             Slot slot = new(this, FirstSlot + i * SlotLength);
-            ProbeResult result = driver.Probe(slot, out Device? device);
+            ProbeResult result = driver.Probe(TraceRecording.Around(slot, drivers), out Device? device);
             Assert.True(result.Status == (slot.Address == Address ? ProbeStatus.Bound : ProbeStatus.NotMine), $"slot {i}: {result.Reason}");
             if (device is not null)
             {

@@ -1,0 +1,100 @@
+// A trace replayed against the driver: what is done to the driver, so that it does what the trace says.
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Entropy;
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Trace;
+using VirtioSharp.Drivers.Virtio.Transport;
+using VirtioSharp.Tests.Backends;
+
+namespace VirtioSharp.Tests.Traces;
+
+internal sealed partial class Replay
+{
+    private const int MaxQueues = 80;
+    private const int Looks = 4;
+
+    private Player? _player;
+
+    private void Run()
+    {
+        Device? device = null;
+        ProbeResult result;
+        if (IsMmio)
+        {
+            ulong length = TraceEvent.Number(_events.First(line => line.Words[0] == "registers").Words[1]);
+            result = new VirtioMmioDriver(TestDrivers.All()).Probe(new TracedPlatformDevice(new ReplayPlatformDevice(this, length), _trace), out device);
+        }
+        else
+        {
+            foreach (TraceEvent window in _events.Where(line => line.Words[0] == "window"))
+            {
+                string[] words = window.Words;
+                _trace.AddWindow((WindowKind)TraceEvent.Number(words[1]), (int)TraceEvent.Number(words[2]), TraceEvent.Number(words[3]), TraceEvent.Number(words[4]));
+            }
+            DeviceTable devices = new();
+            result = new VirtioPciDriver(TestDrivers.All()).Probe(new TracedFunction(new ReplayFunction(this), _trace, findsWindows: false), devices);
+            device = devices.Count == 0 ? null : devices[0];
+        }
+        Look();
+        Progress();
+        if (_at == _events.Length)
+        {
+            return;
+        }
+        _player = device switch
+        {
+            BlockDevice disk => new DiskPlayer(this, disk),
+            ConsoleDevice console => new ConsolePlayer(this, console),
+            EntropySource source => new EntropyPlayer(this, source),
+            _ => throw new ReplayMismatchException(_events[_at], $"the driver has given up: {result.Reason} (0x{result.Value:X})"),
+        };
+        while (_at < _events.Length)
+        {
+            int before = _at;
+            Step(_events[_at]);
+            Look();
+            Progress();
+            if (_at == before)
+            {
+                throw new ReplayMismatchException(_events[_at], "nothing that happens to the driver makes it do that");
+            }
+        }
+    }
+
+    /// <summary>Does to the driver what must have been done to it when it did what the next line says.</summary>
+    private void Step(TraceEvent next)
+    {
+        int before = _at;
+        Device device = _player!.Device;
+        bool broke = _broke;
+        _broke = false;
+        _isPolling = true;
+        device.Poll();
+        _isPolling = false;
+        Look();
+        if (_at != before || broke || _player.TryStep(next))
+        {
+            return;
+        }
+        TraceEvent? act = _events.Skip(_at).FirstOrDefault(line => line.Kind is TraceKind.Driver or TraceKind.Used);
+        bool ends = act is not null && act.Value == "0x0" && (act.Words[1] is "device_status" or "Status");
+        bool looks = next.Key is "r8 device_status" or "r32 Status";
+        if (ends && !looks)
+        {
+            device.Remove();
+            return;
+        }
+        for (int i = 0; i < Looks && _at == before; i++)
+        {
+            ulong now = Clock.Advance(device.NextDeadline);
+            device.OnDeadline(now);
+            Look();
+        }
+        if (_at == before && ends)
+        {
+            device.Remove();
+        }
+    }
+}
