@@ -58,7 +58,7 @@ internal sealed partial class Replay
             Progress();
             if (_at == before)
             {
-                throw new ReplayMismatchException(_events[_at], "nothing that happens to the driver makes it do that");
+                throw new ReplayMismatchException(NextOfDriver(), "nothing that happens to the driver makes it do that");
             }
         }
     }

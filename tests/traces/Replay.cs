@@ -326,7 +326,7 @@ internal sealed partial class Replay : IDisposable
             }
             bool mayFollow = last.Kind is TraceKind.Information or TraceKind.Want || last.Words[0] == "wish";
             bool ends = isPacked
-                ? last.Kind == TraceKind.Interrupt || (IsNotify(last) && (TraceEvent.Number(last.Value) & ushort.MaxValue) == index)
+                ? IsNotify(last) && (TraceEvent.Number(last.Value) & ushort.MaxValue) == index
                 : !mayFollow;
             if (ends)
             {
@@ -363,7 +363,7 @@ internal sealed partial class Replay : IDisposable
             {
                 return buffers != 0;
             }
-            else if (buffers != 0 && (isPacked ? next.Kind == TraceKind.Interrupt : next.Words[0] is not ("avail" or "alloc" or "free")))
+            else if (buffers != 0 && !isPacked && next.Words[0] is not ("avail" or "alloc" or "free" or "wish"))
             {
                 return true; // a packed ring has buffers before the device is told, a split one has them just then
             }
@@ -374,8 +374,9 @@ internal sealed partial class Replay : IDisposable
     private static bool IsNotify(TraceEvent line) => line.Words[0][0] == 'w' && line.Words.Length > 1 &&
         (line.Words[1].StartsWith("notify+", StringComparison.Ordinal) || line.Words[1] is "queue_notify" or "QueueNotify");
 
-    /// <summary>The next line that asks something of the driver, for messages.</summary>
-    private TraceEvent? NextOfDriver() => _events.Skip(_at).FirstOrDefault(next => next.Kind is not (TraceKind.Information or TraceKind.Selector));
+    /// <summary>The next thing that the driver does, for messages.</summary>
+    private TraceEvent? NextOfDriver() =>
+        _events.Skip(_at).FirstOrDefault(next => next.Kind is not (TraceKind.Information or TraceKind.Selector or TraceKind.Question));
 
     /// <summary>True when both lines say the same: addresses by what belongs together, long contents not at all.</summary>
     private bool IsSame(TraceEvent there, TraceEvent here)

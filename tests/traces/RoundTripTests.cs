@@ -95,14 +95,13 @@ public sealed class RoundTripTests
     /// <summary>Replays what this driver did just before: nothing may be missing, nothing added, and nobody was too fast.</summary>
     internal static Replay ReplayStrictly(List<string> lines)
     {
-        global::System.IO.File.WriteAllLines("/tmp/w/last.trace", lines);
         Replay replay = Replay.Of(TraceFile.Read(lines, "d0"));
         Assert.True(replay.Compared > 20);
         Assert.Equal((0, 0, 0), (replay.LeftOut, replay.Added, replay.Raced));
         return replay;
     }
 
-    private static void Offer(FakeVirtioDevice device, QueueFeatures features) =>
+    internal static void Offer(FakeVirtioDevice device, QueueFeatures features) =>
         device.OfferedFeatures = device.OfferedFeatures & ~Chosen | features.Bits();
 
     private static T Attach<T>(FakeMachine machine, FakeVirtioDevice device, Bus bus)

@@ -1,0 +1,106 @@
+// Where the traces in this folder come from: RECORD=1 in the environment writes them anew.
+using System.IO;
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Backends;
+using VirtioSharp.Tests.Backends.Fake;
+using VirtioSharp.Tests.Contracts;
+using VirtioSharp.Tests.Fakes.Virtio;
+using VirtioSharp.Tests.Hostile;
+using Xunit;
+
+namespace VirtioSharp.Tests.Traces;
+
+/// <summary>Keeps what was recorded, if it is asked to, and replays it in any case.</summary>
+internal static class RecordedTraces
+{
+    private static readonly bool s_keeps = Environment.GetEnvironmentVariable("RECORD") == "1";
+
+    /// <summary>Replays the trace of a device, and keeps it under a name.</summary>
+    internal static Replay Check(IEnumerable<string> lines, string name, string story, string device = "d0")
+    {
+        string[] own = [.. lines.Where(line => line.Contains("@" + device + " ")).Select(line => line[line.IndexOf('@')..].TrimEnd())];
+        if (s_keeps)
+        {
+            File.WriteAllLines(Path.Combine(TraceFile.Folder, name + ".trace"), ["# " + story, .. own]);
+        }
+        return Replay.Of(TraceFile.Read(own, device));
+    }
+}
+
+/// <summary>Traces of the fake machine.</summary>
+public sealed class FakeRecordings
+{
+    [Theory]
+    [InlineData("fake-blk-split", QueueFeatures.EventIndex | QueueFeatures.Indirect)]
+    [InlineData("fake-blk-packed", QueueFeatures.Packed | QueueFeatures.EventIndex)]
+    public void A_disk(string name, QueueFeatures features)
+    {
+        using TraceRecording recording = new();
+        using (FakeBlockBackend backend = new(new BlockSetup(), arrange: device => RoundTripTests.Offer(device, features)))
+        {
+            Scenarios.UseDisk(backend);
+        }
+        Check(recording, name, "The fake machine's disk: reads, writes, a flush, several at once, scattered, one after the other; then removed.");
+    }
+
+    [Fact]
+    public void A_console()
+    {
+        using TraceRecording recording = new();
+        using (FakeConsoleBackend backend = new(ports: 2))
+        {
+            Scenarios.UseConsole(backend);
+        }
+        Check(recording, "fake-console", "The fake machine's console with two ports: text out and in, twice; then removed.");
+    }
+
+    /// <summary>Devices that break their ring with requests in flight: the driver resets them and repeats the requests.</summary>
+    [Theory]
+    [InlineData("U01", false)]
+    [InlineData("U02", false)]
+    [InlineData("U04", false)]
+    [InlineData("U05", false)]
+    [InlineData("U06", false)]
+    [InlineData("U07", false)]
+    [InlineData("U08", false)]
+    [InlineData("U01", true)]
+    [InlineData("U04", true)]
+    [InlineData("U05", true)]
+    public void A_device_that_breaks_its_ring(string id, bool packed)
+    {
+        FaultCase fault = RingFaults.All.Single(candidate => candidate.Id == id);
+        using TraceRecording recording = new();
+        FaultScene scene = new(withMsix: true, packed);
+        try
+        {
+            fault.Arrange(scene);
+            VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(scene.Machine);
+            scene.Disk.AfterReset = () => scene.Disk.HoldsBack = false;
+            Assert.True(disk.Dma.TryAllocate(4096, 512, out DmaBuffer buffer));
+            TestRequest[] requests =
+                [.. Enumerable.Range(0, 4).Select(i => TestRequest.For(BlockOperation.Read, (ulong)i, buffer.Slice((uint)i * 1024, 512)))];
+            Assert.All(requests, request => Assert.Equal(IoStatus.Ok, disk.Submit(request)));
+            disk.Kick();
+            scene.Machine.Run();
+            scene.DuringRequests?.Invoke();
+            Waiting.Until(disk, scene.Machine.Clock, () => requests.All(request => request.Completions > 0), "requests");
+            Assert.Equal(1ul, disk.Recoveries);
+            disk.Remove();
+            disk.Dma.Free(buffer);
+            scene.Machine.Violations.AssertEmpty();
+        }
+        finally
+        {
+            scene.Machine.Dispose();
+        }
+        Assert.Contains(recording.Lines, line => line.Contains(" bad 0 "));
+        Check(recording, $"fake-hostile-{(packed ? "packed-" : "")}{id.ToLowerInvariant()}", $"Hostile case {id}: {fault.Story}. The driver resets the device and repeats.");
+    }
+
+    private static void Check(TraceRecording recording, string name, string story)
+    {
+        Replay replay = RecordedTraces.Check(recording.Lines, name, story);
+        Assert.Equal((0, 0, 0), (replay.LeftOut, replay.Added, replay.Raced));
+    }
+}
