@@ -69,38 +69,30 @@ public sealed class FakeRecordings
     [InlineData("U05", true)]
     public void A_device_that_breaks_its_ring(string id, bool packed)
     {
-        FaultCase fault = RingFaults.All.Single(candidate => candidate.Id == id);
-        using TraceRecording recording = new();
-        FaultScene scene = new(withMsix: true, packed);
-        try
-        {
-            fault.Arrange(scene);
-            VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(scene.Machine);
-            scene.Disk.AfterReset = () => scene.Disk.HoldsBack = false;
-            Assert.True(disk.Dma.TryAllocate(4096, 512, out DmaBuffer buffer));
-            TestRequest[] requests =
-                [.. Enumerable.Range(0, 4).Select(i => TestRequest.For(BlockOperation.Read, (ulong)i, buffer.Slice((uint)i * 1024, 512)))];
-            Assert.All(requests, request => Assert.Equal(IoStatus.Ok, disk.Submit(request)));
-            disk.Kick();
-            scene.Machine.Run();
-            scene.DuringRequests?.Invoke();
-            Waiting.Until(disk, scene.Machine.Clock, () => requests.All(request => request.Completions > 0), "requests");
-            Assert.Equal(1ul, disk.Recoveries);
-            disk.Remove();
-            disk.Dma.Free(buffer);
-            scene.Machine.Violations.AssertEmpty();
-        }
-        finally
-        {
-            scene.Machine.Dispose();
-        }
-        Assert.Contains(recording.Lines, line => line.Contains(" bad 0 "));
-        Check(recording, $"fake-hostile-{(packed ? "packed-" : "")}{id.ToLowerInvariant()}", $"Hostile case {id}: {fault.Story}. The driver resets the device and repeats.");
+        HostileCase fault = HostileCases.Find(id);
+        List<string> lines = Play(fault, new Place(Machines.ModernPci, packed ? Rings.PackedEvent : Rings.SplitEvent, Ways.MsiX));
+        Assert.Contains(lines, line => line.Contains(" bad 0 "));
+        Check(lines, $"fake-hostile-{(packed ? "packed-" : "")}{id.ToLowerInvariant()}", $"Hostile case {id}: {fault.Story}. The driver resets the device and repeats.");
     }
 
-    private static void Check(TraceRecording recording, string name, string story)
+    /// <summary>Plays a hostile case to its end and answers with the trace.</summary>
+    internal static List<string> Play(HostileCase fault, Place place)
     {
-        Replay replay = RecordedTraces.Check(recording.Lines, name, story);
+        using TraceRecording recording = new();
+        using HostileScene scene = new(place);
+        scene.Arrange(fault);
+        ProbeResult? result = scene.Attach();
+        Assert.True(result is { IsBound: true }, fault.ToString());
+        DiskWork.Do(fault, fault.ExpectedAt(place), scene, mayRecover: true);
+        scene.Machine.Violations.AssertEmpty();
+        return recording.Lines;
+    }
+
+    private static void Check(TraceRecording recording, string name, string story) => Check(recording.Lines, name, story);
+
+    private static void Check(List<string> lines, string name, string story)
+    {
+        Replay replay = RecordedTraces.Check(lines, name, story);
         Assert.Equal((0, 0, 0), (replay.LeftOut, replay.Added, replay.Raced));
     }
 }

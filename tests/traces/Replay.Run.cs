@@ -52,6 +52,12 @@ internal sealed partial class Replay
         };
         while (_at < _events.Length)
         {
+            if (_events[_at].Words[0] == "same")
+            {
+                MoveTo(_at + 1); // the driver looked once more, and nothing had changed
+                Progress();
+                continue;
+            }
             int before = _at;
             Step(_events[_at]);
             Look();
