@@ -56,6 +56,9 @@ public sealed class Commands
             case "uptime":
                 output.Write("up ").Write(_system.Loop.Clock.Now / 1_000_000).Write(" ms, ").Write(_system.Machine.Interrupts.Delivered).Write(" interrupts\n");
                 return true;
+            case "trace":
+                output.Write(_options.Trace ? "Traces are written.\n" : "No traces are written; trace=on on the kernel's command line begins with them.\n");
+                return true;
             case "selftest":
                 return await new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
             case "edu":
@@ -117,6 +120,7 @@ public sealed class Commands
         "random [N]                     random bytes; random info: how good they are\n" +
         "mem                            memory\n" +
         "uptime                         time since boot\n" +
+        "trace                          whether trace=on writes down what passes between drivers and devices\n" +
         "selftest [NAME]                tests of the kernel on this machine; those called recovery break devices on purpose\n" +
         "edu [msi|storm]                interrupts of QEMU's edu device\n" +
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +

@@ -5,18 +5,26 @@ namespace VirtioSharp.Kernel.Machine;
 
 /// <summary>
 /// Prints each line at once, so that the last one before a hang is there; on the serial line only, since a trace of a virtio console on
-/// that console would never end. Beginning with the mark of a trace, lines are found in any log.
+/// that console would never end. Beginning with the mark of a trace, lines are found in any log. A panic is the end of it: it may be said
+/// on a console too, whose registers are traced.
 /// </summary>
 internal sealed class SerialTrace : TraceSink
 {
-    private readonly Terminal _terminal;
+    private readonly SerialTerminal _terminal;
 
-    internal SerialTrace(Terminal terminal) => _terminal = terminal;
+    internal SerialTrace(SerialTerminal terminal) => _terminal = terminal;
+
+    /// <summary>How many lines were written.</summary>
+    internal ulong Lines { get; private set; }
 
     /// <inheritdoc/>
     public override void Write(ReadOnlySpan<byte> line)
     {
-        _terminal.WriteUntrusted(line);
-        _terminal.EndLine();
+        if (_terminal.Echo is null)
+        {
+            Lines++;
+            _terminal.WriteUntrusted(line);
+            _terminal.EndLine();
+        }
     }
 }

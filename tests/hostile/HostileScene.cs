@@ -127,7 +127,8 @@ public sealed class HostileScene : IDisposable
     {
         if (_mmio is not null)
         {
-            ProbeResult probed = new VirtioMmioDriver(TestDrivers.All()).Probe(_mmio, out Device? bound);
+            VirtioDriverTable drivers = TestDrivers.All();
+            ProbeResult probed = new VirtioMmioDriver(drivers).Probe(TraceRecording.Around(_mmio, drivers), out Device? bound);
             InService = bound;
             return probed;
         }

@@ -34,6 +34,18 @@ public sealed class TraceTests
         Assert.Empty(TraceFile.Devices(result.Lines));
     }
 
+    /// <summary>A panic is said on a console as well, by registers that are traced: it must not end in itself.</summary>
+    [Fact]
+    public void A_panic_ends_the_trace()
+    {
+        KernelResult result = KernelRun.Boot("q35", "trace=on run=panic",
+            "-device", "virtio-serial-pci,disable-legacy=on,max_ports=2", "-chardev", "null,id=c", "-device", "virtconsole,chardev=c");
+        Assert.Equal(37, result.ExitCode);
+        string[] after = [.. result.Lines.SkipWhile(line => !line.Contains("PANIC: "))];
+        Assert.Contains(after, line => line.Contains("Backtrace:"));
+        Assert.Empty(TraceFile.Devices(after));
+    }
+
     /// <summary>The self-test with everything that it does to devices, under a trace: slower, with the same verdict.</summary>
     [Theory]
     [InlineData("q35", "disable-legacy=on")]

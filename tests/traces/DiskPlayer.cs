@@ -13,8 +13,12 @@ internal sealed class DiskPlayer : Player
     private readonly Dictionary<string, DmaBuffer> _memory = [];
     private readonly List<Asked> _asked = [];
 
-    internal DiskPlayer(Replay replay, BlockDevice disk)
-        : base(replay) => _disk = disk;
+    internal DiskPlayer(Replay replay, VirtioBlk disk, int maxRecoveries)
+        : base(replay)
+    {
+        _disk = disk;
+        disk.MaxRecoveries = maxRecoveries;
+    }
 
     /// <inheritdoc/>
     internal override Device Device => _disk;

@@ -30,11 +30,13 @@ internal sealed partial class Replay
         {
             foreach (TraceEvent window in _events.Where(line => line.Words[0] == "window"))
             {
-                string[] words = window.Words;
-                _trace.AddWindow((WindowKind)TraceEvent.Number(words[1]), (int)TraceEvent.Number(words[2]), TraceEvent.Number(words[3]), TraceEvent.Number(words[4]));
+                ulong[] numbers = [.. window.Words.Skip(1).Select(TraceEvent.Number)];
+                _trace.AddWindow((WindowKind)numbers[0], (int)numbers[1], numbers[2], numbers[3]);
             }
+            ushort access = (ushort)_events.Where(line => line.Words[0] == "access").Select(line => TraceEvent.Number(line.Words[1])).FirstOrDefault();
+            TracedFunction function = new(new ReplayFunction(this, access), _trace, findsWindows: false, access);
             DeviceTable devices = new();
-            result = new VirtioPciDriver(TestDrivers.All()).Probe(new TracedFunction(new ReplayFunction(this), _trace, findsWindows: false), devices);
+            result = new VirtioPciDriver(TestDrivers.All()).Probe(function, devices);
             device = devices.Count == 0 ? null : devices[0];
         }
         Look();
@@ -45,7 +47,7 @@ internal sealed partial class Replay
         }
         _player = device switch
         {
-            BlockDevice disk => new DiskPlayer(this, disk),
+            VirtioBlk disk => new DiskPlayer(this, disk, _maxRecoveries),
             ConsoleDevice console => new ConsolePlayer(this, console),
             EntropySource source => new EntropyPlayer(this, source),
             _ => throw new ReplayMismatchException(_events[_at], $"the driver has given up: {result.Reason} (0x{result.Value:X})"),
@@ -54,7 +56,10 @@ internal sealed partial class Replay
         {
             if (_events[_at].Words[0] == "same")
             {
-                MoveTo(_at + 1); // the driver looked once more, and nothing had changed
+                // The driver looked once more, and nothing had changed.
+                MoveTo(_at + 1);
+                _player.Device.OnDeadline(Clock.Advance(_player.Device.NextDeadline));
+                Look();
                 Progress();
                 continue;
             }
@@ -76,6 +81,10 @@ internal sealed partial class Replay
         Device device = _player!.Device;
         bool broke = _broke;
         _broke = false;
+        if (broke && next.Words[0] == "avail" && _player.TryStep(next))
+        {
+            return; // the ring was broken before anything was in it
+        }
         _isPolling = true;
         device.Poll();
         _isPolling = false;

@@ -21,15 +21,18 @@ internal sealed partial class Replay : IDisposable
     private readonly Dictionary<string, string> _namesHere = [];
     private readonly Dictionary<string, string> _namesThere = [];
     private readonly DeviceTrace _trace;
+    private readonly int _maxRecoveries;
     private int _at;
     private int _given;
     private int _repeated;
+    private int _allocations;
     private bool _broke;
     private bool _isPolling;
 
-    private Replay(TraceEvent[] events)
+    private Replay(TraceEvent[] events, int maxRecoveries)
     {
         _events = events;
+        _maxRecoveries = maxRecoveries;
         TestContract.Use();
         string[] first = events.Length == 0 ? [] : events[0].Words;
         if (first.Length < 5 || first[0] != "trace" || first[1] != DeviceTrace.Version.ToString())
@@ -37,6 +40,7 @@ internal sealed partial class Replay : IDisposable
             throw new ReplayMismatchException(events.FirstOrDefault(), "a trace of version " + DeviceTrace.Version + " begins with `trace`");
         }
         ushort type = (ushort)TraceEvent.Number(first[4]);
+        Memory = new ReplayDma(this);
         IsMmio = first[2] == "mmio";
         _trace = new DeviceTrace(new Listener(this), Clock, "here", first[2], type, TestDrivers.All().Find(type));
         Run();
@@ -54,7 +58,7 @@ internal sealed partial class Replay : IDisposable
     /// <summary>How many lines were compared.</summary>
     internal int Compared { get; private set; }
 
-    internal ReplayDma Memory { get; } = new();
+    internal ReplayDma Memory { get; }
 
     internal ReplayClock Clock { get; } = new();
 
@@ -68,10 +72,13 @@ internal sealed partial class Replay : IDisposable
 
     private bool IsMmio { get; }
 
-    /// <summary>Replays a trace to its end; throws where the driver parts from it.</summary>
-    internal static Replay Of(TraceEvent[] events)
+    /// <summary>
+    /// Replays a trace to its end; throws where the driver parts from it. <paramref name="maxRecoveries"/>: how often the driver may begin
+    /// anew with a device that broke, which is not in a trace.
+    /// </summary>
+    internal static Replay Of(TraceEvent[] events, int maxRecoveries = 3)
     {
-        using Replay replay = new(events);
+        using Replay replay = new(events, maxRecoveries);
         return replay;
     }
 
@@ -118,6 +125,14 @@ internal sealed partial class Replay : IDisposable
             return last;
         }
         throw new ReplayMismatchException(NextOfDriver(), $"the driver asks `{key}`");
+    }
+
+    /// <summary>False when the allocation of this number failed.</summary>
+    internal bool MayAllocate()
+    {
+        int number = _allocations++;
+        TraceEvent? line = _events.Where(line => line.Words[0] == "alloc").Skip(number).FirstOrDefault();
+        return line is null || line.Words[1] != "none";
     }
 
     internal bool TryAttach(ushort vector, InterruptHandler handler)
@@ -301,7 +316,10 @@ internal sealed partial class Replay : IDisposable
     {
         for (ushort index = 0; index < MaxQueues; index++)
         {
-            if (_trace.QueueAt(index) is not TracedQueue queue || IsWithinKick(index, queue is TracedPackedQueue) || !TryFindNextKick(index, queue is TracedPackedQueue, out uint buffers, out uint descriptors, out bool told))
+            TracedQueue? queue = _trace.QueueAt(index);
+            bool isPacked = queue is TracedPackedQueue;
+            if (queue is null || IsWithinKick(index, isPacked) ||
+                !TryFindNextKick(index, isPacked, out uint buffers, out uint descriptors, out bool told))
             {
                 continue;
             }

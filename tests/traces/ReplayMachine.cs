@@ -25,7 +25,7 @@ internal sealed class ReplayClock : Clock
 }
 
 /// <summary>Memory whose device addresses are other than those of any recording.</summary>
-internal sealed unsafe class ReplayDma : DmaSpace, IDisposable
+internal sealed unsafe class ReplayDma(Replay replay) : DmaSpace, IDisposable
 {
     private const ulong First = 0x7_0000_0000;
 
@@ -34,6 +34,11 @@ internal sealed unsafe class ReplayDma : DmaSpace, IDisposable
 
     public override bool TryAllocate(uint length, uint alignment, out DmaBuffer buffer)
     {
+        buffer = default;
+        if (!replay.MayAllocate())
+        {
+            return false;
+        }
         nuint aligned = Math.Max(alignment, 64);
         byte* pointer = (byte*)NativeMemory.AlignedAlloc((length + aligned - 1) & ~(aligned - 1), aligned);
         new Span<byte>(pointer, (int)length).Clear();
@@ -99,8 +104,16 @@ internal sealed class ReplayRegion(Replay replay, int bar, ulong length) : IoReg
 }
 
 /// <summary>A function of PCI.</summary>
-internal sealed class ReplayFunction(Replay replay) : PciFunction
+internal sealed class ReplayFunction(Replay replay, ushort access) : PciFunction
 {
+    private const int AccessBar = 4;
+    private const int AccessOffset = 8;
+    private const int AccessData = 16;
+
+    private readonly Dictionary<int, ReplayRegion> _aimed = [];
+    private int _aimedBar;
+    private uint _aimedOffset;
+
     private const ulong SomeAddress = 0xE000_0000;
 
     public override PciAddress Address => new(0, 0, 1, 0);
@@ -119,9 +132,7 @@ internal sealed class ReplayFunction(Replay replay) : PciFunction
 
     public override uint ReadConfig32(ushort offset) => Read(offset, 32);
 
-    public override void WriteConfig8(ushort offset, byte value)
-    {
-    }
+    public override void WriteConfig8(ushort offset, byte value) => _aimedBar = access != 0 && offset == access + AccessBar ? value : _aimedBar;
 
     public override void WriteConfig16(ushort offset, ushort value)
     {
@@ -129,6 +140,11 @@ internal sealed class ReplayFunction(Replay replay) : PciFunction
 
     public override void WriteConfig32(ushort offset, uint value)
     {
+        _aimedOffset = access != 0 && offset == access + AccessOffset ? value : _aimedOffset;
+        if (IsAimed(offset))
+        {
+            Aimed.Write32(_aimedOffset, value);
+        }
     }
 
     public override bool TryGetBar(int index, out PciBar bar)
@@ -165,7 +181,23 @@ internal sealed class ReplayFunction(Replay replay) : PciFunction
 
     public override void ReleaseInterrupts() => replay.Handlers.Clear();
 
-    private uint Read(ushort offset, int width) => (uint)TraceEvent.Number(replay.Ask($"cfg r{width} 0x{offset:x}", mayBeLeftOut: true));
+    private ReplayRegion Aimed
+    {
+        get
+        {
+            if (!_aimed.TryGetValue(_aimedBar, out ReplayRegion? region))
+            {
+                _aimed.Add(_aimedBar, region = new ReplayRegion(replay, _aimedBar, uint.MaxValue));
+            }
+            return region;
+        }
+    }
+
+    private bool IsAimed(ushort offset) => access != 0 && offset - access is >= AccessData and < AccessData + 4;
+
+    private uint Read(ushort offset, int width) => IsAimed(offset)
+        ? width == 8 ? Aimed.Read8(_aimedOffset) : width == 16 ? Aimed.Read16(_aimedOffset) : Aimed.Read32(_aimedOffset)
+        : (uint)TraceEvent.Number(replay.Ask($"cfg r{width} 0x{offset:x}", mayBeLeftOut: true));
 }
 
 /// <summary>A device without a bus.</summary>

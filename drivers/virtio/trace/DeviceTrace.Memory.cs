@@ -70,7 +70,7 @@ public sealed unsafe partial class DeviceTrace
         {
             return; // a ring, which both sides have all the time
         }
-        Touch(-1);
+        Touch(-1, isAdding: true);
         if (FindAllocation(buffer.DeviceAddress) < 0)
         {
             Enter(buffer); // memory of another device, or of none

@@ -31,11 +31,14 @@ public sealed unsafe partial class DeviceTrace
         internal ulong Descriptors;
         internal ulong Driver;
         internal ulong Device;
+        internal uint Page;
     }
 
     /// <summary>Finds where a function keeps its structures, by its capabilities (virtio 4.1.4), and says so.</summary>
-    internal void FindWindows(PciFunction function)
+    /// <returns>Where the capability is by which BARs are reached through config space (4.1.4.9); 0 where there is none.</returns>
+    internal byte FindWindows(PciFunction function)
     {
+        byte access = 0;
         bool any = false;
         PciCapabilities walk = new(function);
         while (walk.MoveNext())
@@ -46,6 +49,7 @@ public sealed unsafe partial class DeviceTrace
             }
             any = true;
             byte type = function.ReadConfig8((ushort)(walk.Offset + VirtioPciRegisters.CapabilityTypeField));
+            access = type == VirtioPciRegisters.PciConfiguration && access == 0 ? walk.Offset : access;
             if (type is >= VirtioPciRegisters.CommonConfiguration and <= VirtioPciRegisters.DeviceConfiguration)
             {
                 AddWindow(
@@ -55,10 +59,17 @@ public sealed unsafe partial class DeviceTrace
                     function.ReadConfig32((ushort)(walk.Offset + VirtioPciRegisters.CapabilitySizeField)));
             }
         }
+        if (access != 0)
+        {
+            Begin("access ").Hex(access);
+            Note("4.1.4.9");
+            End();
+        }
         if (!any || function.ReadConfig16(PciRegisters.DeviceId) < VirtioPciRegisters.FirstModernId)
         {
             AddWindow(WindowKind.Legacy, 0, 0, LegacyPage);
         }
+        return access;
     }
 
     /// <summary>Says what a part of a BAR shows; the first window that holds an address counts.</summary>
@@ -176,6 +187,10 @@ public sealed unsafe partial class DeviceTrace
             Setup(_queue).Size = value;
         }
         EndRead();
+        if (register.Name == "MagicValue" && value != MmioRegisters.Magic)
+        {
+            OnGone();
+        }
     }
 
     /// <summary>The driver is about to write a register.</summary>
@@ -207,7 +222,7 @@ public sealed unsafe partial class DeviceTrace
     private void AddValue(in TraceRegister register, uint value, bool isRead)
     {
         _text.Add(" = ");
-        if (register.IsAddress && !(isRead && value == 0))
+        if (register.IsAddress && (!isRead || (value != 0 && value == Setup(_queue).Page)))
         {
             _text.Add("*"); // another one each time: the line about the queue says where it is
         }
@@ -283,7 +298,8 @@ public sealed unsafe partial class DeviceTrace
             case RegisterKind.QueueEnable when value != 0:
                 BeginQueue(_queue, Setup(_queue));
                 break;
-            case RegisterKind.PageNumber when value != 0:
+            case RegisterKind.PageNumber:
+                Setup(_queue).Page = value;
                 QueueSetup setup = Setup(_queue);
                 setup.Descriptors = (ulong)value * LegacyPage;
                 setup.Driver = setup.Descriptors + Queue.SplitLayout.AvailableOffset(setup.Size);

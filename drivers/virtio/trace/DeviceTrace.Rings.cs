@@ -46,7 +46,7 @@ public sealed unsafe partial class DeviceTrace
     /// The driver comes by: interrupts first, then what both sides wrote into the rings. <paramref name="told"/> is the queue that the device
     /// is being told about: its wish was read before, and where it is not told the buffers came before what it wishes now.
     /// </summary>
-    private void Touch(int told)
+    private void Touch(int told, bool isAdding = false)
     {
         SayInterrupts();
         for (int i = 0; i < _queues.Length; i++)
@@ -62,7 +62,10 @@ public sealed unsafe partial class DeviceTrace
                     SayAvailable(queue);
                 }
                 SayWish(queue);
-                SayWrong(queue);
+                if (!isAdding)
+                {
+                    SayWrong(queue); // what is being added looks as if a device had used what was never there
+                }
                 SayWant(queue);
             }
         }
@@ -98,6 +101,7 @@ public sealed unsafe partial class DeviceTrace
     {
         bool packed = (_features & VirtioFeature.RingPacked) != 0;
         bool events = (_features & VirtioFeature.EventIndex) != 0;
+        bool inOrder = (_features & VirtioFeature.InOrder) != 0;
         uint size = setup.Size;
         Begin("queue ").Add(index).Add(packed ? " packed " : " split ").Add(size).Add(" ");
         AddPlace(_text, setup.Descriptors);
@@ -124,9 +128,12 @@ public sealed unsafe partial class DeviceTrace
             Array.Resize(ref _chains, _queues.Length);
         }
         _queues[index] = packed
-            ? new TracedPackedQueue(this, index, (ushort)size, events, _chains[index], descriptors, driver, device)
-            : new TracedSplitQueue(this, index, (ushort)size, events, _chains[index], descriptors, driver, device);
+            ? new TracedPackedQueue(this, index, (ushort)size, events, _chains[index], descriptors, driver, device) { IsInOrder = inOrder }
+            : new TracedSplitQueue(this, index, (ushort)size, events, _chains[index], descriptors, driver, device) { IsInOrder = inOrder };
     }
+
+    /// <summary>The device has left its bus: nothing that is in the rings was used.</summary>
+    internal void OnGone() => EndQueues();
 
     /// <summary>The device was reset: what is in the rings is of no account any more.</summary>
     private void EndQueues()
@@ -259,17 +266,21 @@ public sealed unsafe partial class DeviceTrace
             }
         }
         TracedQueue queue = _queues[index]!;
-        Begin("used ").Add((ulong)index).Add(" c").Add(chain).Add(" len ");
-        bool named = queue.TryPeekUsed(out uint id, out uint length) && queue.TryGetChain(id, out uint next) && next == chain;
-        if (named)
+        bool isNamed = queue.TryPeekUsed(out uint id, out uint length) && queue.TryGetChain(id, out uint next) && next == chain;
+        if (!isNamed)
+        {
+            queue.TryGetId(chain, out id);
+            length = uint.MaxValue;
+        }
+        bool isUsed = isNamed || queue.IsInOrder;
+        Begin(isUsed ? "used " : "back ").Add((ulong)index).Add(" c").Add(chain).Add(" len ");
+        if (isNamed)
         {
             _text.Add(length);
         }
         else
         {
-            _text.Add("none"); // IN_ORDER: a later one stands for it (2.7.9)
-            queue.TryGetId(chain, out id);
-            length = uint.MaxValue;
+            _text.Add("none"); // IN_ORDER: a later entry stands for it (2.7.9, 2.8.8)
         }
         byte* last = null;
         uint lastLength = 0;
@@ -305,6 +316,13 @@ public sealed unsafe partial class DeviceTrace
             }
         }
         End();
-        queue.StepTaken(id);
+        if (isUsed)
+        {
+            queue.StepTaken(id);
+        }
+        else
+        {
+            queue.Drop(id);
+        }
     }
 }

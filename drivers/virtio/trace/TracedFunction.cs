@@ -1,6 +1,7 @@
 // Seam 2 with a trace: a PCI function whose every access is written down.
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Transport;
 
 namespace VirtioSharp.Drivers.Virtio.Trace;
 
@@ -8,10 +9,17 @@ namespace VirtioSharp.Drivers.Virtio.Trace;
 public sealed class TracedFunction : PciFunction
 {
     private const int Bars = 6;
+    private const int AccessBar = VirtioPciRegisters.CapabilityBarField;
+    private const int AccessOffset = VirtioPciRegisters.CapabilityOffsetField;
+    private const int AccessLength = VirtioPciRegisters.CapabilitySizeField;
+    private const int AccessData = VirtioPciRegisters.AccessDataField;
 
     private readonly PciFunction _function;
     private readonly DeviceTrace _trace;
     private readonly TracedRegion?[] _regions = new TracedRegion?[Bars];
+    private readonly ushort _access;
+    private int _aimedBar;
+    private uint _aimedOffset;
 
     /// <summary>Puts <paramref name="trace"/> around a function, and says there where the function keeps its structures.</summary>
     public TracedFunction(PciFunction function, DeviceTrace trace)
@@ -20,15 +28,12 @@ public sealed class TracedFunction : PciFunction
     }
 
     /// <summary>The same; a function that is only played does not know its structures before it is asked for them.</summary>
-    internal TracedFunction(PciFunction function, DeviceTrace trace, bool findsWindows)
+    internal TracedFunction(PciFunction function, DeviceTrace trace, bool findsWindows, ushort access = 0)
     {
         _function = function;
         _trace = trace;
         Dma = new TracedDma(function.Dma, trace);
-        if (findsWindows)
-        {
-            trace.FindWindows(function);
-        }
+        _access = findsWindows ? trace.FindWindows(function) : access;
     }
 
     /// <inheritdoc/>
@@ -49,6 +54,10 @@ public sealed class TracedFunction : PciFunction
             bool present = _function.IsPresent;
             Answer("present", present);
             _trace.EndRead();
+            if (!present)
+            {
+                _trace.OnGone();
+            }
             return present;
         }
     }
@@ -59,6 +68,13 @@ public sealed class TracedFunction : PciFunction
     /// <inheritdoc/>
     public override byte ReadConfig8(ushort offset)
     {
+        if (IsAimed(offset))
+        {
+            _trace.BeforeRead();
+            byte read = _function.ReadConfig8(offset);
+            _trace.AfterRead(_aimedBar, _aimedOffset, 1, read);
+            return read;
+        }
         _trace.Look();
         byte value = _function.ReadConfig8(offset);
         SayConfig("cfg r8 ", offset, value);
@@ -69,6 +85,13 @@ public sealed class TracedFunction : PciFunction
     /// <inheritdoc/>
     public override ushort ReadConfig16(ushort offset)
     {
+        if (IsAimed(offset))
+        {
+            _trace.BeforeRead();
+            ushort read = _function.ReadConfig16(offset);
+            _trace.AfterRead(_aimedBar, _aimedOffset, 2, read);
+            return read;
+        }
         _trace.Look();
         ushort value = _function.ReadConfig16(offset);
         SayConfig("cfg r16 ", offset, value);
@@ -79,6 +102,13 @@ public sealed class TracedFunction : PciFunction
     /// <inheritdoc/>
     public override uint ReadConfig32(ushort offset)
     {
+        if (IsAimed(offset))
+        {
+            _trace.BeforeRead();
+            uint read = _function.ReadConfig32(offset);
+            _trace.AfterRead(_aimedBar, _aimedOffset, 4, read);
+            return read;
+        }
         _trace.Look();
         uint value = _function.ReadConfig32(offset);
         SayConfig("cfg r32 ", offset, value);
@@ -89,27 +119,21 @@ public sealed class TracedFunction : PciFunction
     /// <inheritdoc/>
     public override void WriteConfig8(ushort offset, byte value)
     {
-        _trace.Look();
-        SayConfig("cfg w8 ", offset, value);
-        _trace.End();
+        SayWrite("cfg w8 ", offset, 1, value);
         _function.WriteConfig8(offset, value);
     }
 
     /// <inheritdoc/>
     public override void WriteConfig16(ushort offset, ushort value)
     {
-        _trace.Look();
-        SayConfig("cfg w16 ", offset, value);
-        _trace.End();
+        SayWrite("cfg w16 ", offset, 2, value);
         _function.WriteConfig16(offset, value);
     }
 
     /// <inheritdoc/>
     public override void WriteConfig32(ushort offset, uint value)
     {
-        _trace.Look();
-        SayConfig("cfg w32 ", offset, value);
-        _trace.End();
+        SayWrite("cfg w32 ", offset, 4, value);
         _function.WriteConfig32(offset, value);
     }
 
@@ -202,6 +226,33 @@ public sealed class TracedFunction : PciFunction
         _trace.End();
         _function.ReleaseInterrupts();
         _trace.NoteVectors(false);
+    }
+
+    /// <summary>True for the window through which a BAR is seen.</summary>
+    private bool IsAimed(ushort offset) => _access != 0 && offset - _access is >= AccessData and < AccessData + 4;
+
+    /// <summary>What goes through the window is a register; aiming it says only which.</summary>
+    private void SayWrite(string what, ushort offset, uint width, uint value)
+    {
+        int field = _access == 0 ? 0 : offset - _access;
+        if (IsAimed(offset))
+        {
+            _trace.BeforeWrite(_aimedBar, _aimedOffset, width, value);
+        }
+        else if (field == AccessBar)
+        {
+            _aimedBar = (int)value;
+        }
+        else if (field == AccessOffset)
+        {
+            _aimedOffset = value;
+        }
+        else if (field != AccessLength)
+        {
+            _trace.Look();
+            SayConfig(what, offset, value);
+            _trace.End();
+        }
     }
 
     private void SayConfig(string what, ushort offset, uint value)

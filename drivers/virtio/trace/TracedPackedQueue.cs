@@ -57,7 +57,7 @@ internal sealed unsafe class TracedPackedQueue : TracedQueue
             return true;
         }
         // In this round both bits are equal to the wrap counter only when the device has been there already.
-        bool overtaken = state == (_nextState == PackedLayout.DescriptorAvailable ? Both : 0) && _trace.TryRebuild(Pieces);
+        bool overtaken = state == (_nextState == PackedLayout.DescriptorAvailable ? Both : 0) && _trace.TryRebuild(Pieces) && !IsBeingAdded();
         if (overtaken)
         {
             uint id = Read16(_ring + _next * PackedLayout.DescriptorLength + PackedLayout.IdOffset);
@@ -79,7 +79,7 @@ internal sealed unsafe class TracedPackedQueue : TracedQueue
     internal override bool IsUsedWrong()
     {
         uint state = FlagsAt(_taken) & Both;
-        if (InFlight == 0 || state == (_takenState ^ PackedLayout.DescriptorUsed))
+        if ((InFlight == 0 && state != _takenState) || state == (_takenState ^ PackedLayout.DescriptorUsed))
         {
             return false;
         }
@@ -118,6 +118,18 @@ internal sealed unsafe class TracedPackedQueue : TracedQueue
         after -= after >= Size ? Size : 0u;
         int behind = (int)after - 1 - (int)(want & PackedLayout.EventOffset) + (((want ^ wrap) & PackedLayout.EventWrap) != 0 ? Size : 0);
         return (uint)behind < Math.Min(descriptors, Size);
+    }
+
+    /// <summary>
+    /// While it is being added, a buffer's first descriptor has no flags, which in every other round is what a device writes that used it; but
+    /// its length is that of the piece, or of a table, and not what a device wrote.
+    /// </summary>
+    private bool IsBeingAdded()
+    {
+        byte* descriptor = _ring + _next * PackedLayout.DescriptorLength;
+        uint length = Read32(descriptor + 8);
+        bool isPiece = Read64(descriptor) == Pieces[0].Address;
+        return FlagsAt(_next) == 0 && (isPiece ? length == Pieces[0].Length : length % PackedLayout.DescriptorLength == 0);
     }
 
     private uint FlagsAt(uint at) => Read16(_ring + at * PackedLayout.DescriptorLength + PackedLayout.FlagsOffset);

@@ -43,6 +43,9 @@ internal abstract unsafe class TracedQueue
     /// <summary>True with EVENT_IDX.</summary>
     internal bool UsesEvents { get; }
 
+    /// <summary>True with IN_ORDER: one used entry may stand for several buffers.</summary>
+    internal bool IsInOrder { get; init; }
+
     /// <summary>The pieces of the buffer that was found last.</summary>
     internal TracedPieces Pieces { get; } = new();
 
@@ -89,6 +92,9 @@ internal abstract unsafe class TracedQueue
 
     /// <summary>The driver took the next used buffer, which was <paramref name="id"/>.</summary>
     internal abstract void StepTaken(uint id);
+
+    /// <summary>The driver took a buffer back that was not used.</summary>
+    internal void Drop(uint id) => Leave(id);
 
     /// <summary>As the device: uses a buffer.</summary>
     internal abstract void PutUsed(uint id, uint length);
