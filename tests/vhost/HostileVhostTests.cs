@@ -54,6 +54,7 @@ public abstract class HostileVhostTests(bool packed)
         Assert.True(sum.Wrong == 0 || fault.Expected == Verdict.Deceives, story);
         Assert.True(fault.Failed is null || sum.Failed == fault.Failed, story);
         Assert.True(fault.Refused is null || sum.Refused == fault.Refused, story);
+        Assert.True(!fault.EndsWell || report.End.Ok == AllEnd, $"nothing is well at the end: {story}");
         Assert.True(!fault.Cuts || report.Cut > 0, story);
         bool isWell = sum.Failed == 0 && sum.Late == 0 && (sum.Refused == 0 || fault.Refused is not null);
         bool isRight = fault.Expected switch

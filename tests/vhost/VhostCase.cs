@@ -70,6 +70,9 @@ internal sealed record VhostCase(string Id, string Story, Verdict Expected, Acti
     /// <summary>How many requests there are in all.</summary>
     internal int Requests { get; init; } = 80;
 
+    /// <summary>True when everything has to end well at the end: the device did it once, and behaves afterwards.</summary>
+    internal bool EndsWell { get; init; }
+
     /// <summary>True when the driver has to cut lengths.</summary>
     internal bool Cuts { get; init; }
 

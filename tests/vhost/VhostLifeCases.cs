@@ -31,7 +31,7 @@ internal static class VhostLifeCases
                 kept = [];
                 queue.Signal();
             });
-        }) { Timeout = Soon },
+        }) { Timeout = Soon, EndsWell = true },
         new("R07", "every tenth request breaks the ring", Verdict.Contained, disk => disk.OnRequest = request =>
         {
             if (request.Number % 10 != 0)
@@ -57,7 +57,7 @@ internal static class VhostLifeCases
         new("R12", "the backend leaves with requests in flight", Verdict.GivenUp, disk => disk.WhileHeld(_ => disk.Backend.Drop())) { Timeout = Soon },
         new("R12b", "the backend leaves with the first request", Verdict.GivenUp, disk => disk.At(1, _ => disk.Backend.Drop())) { Timeout = Soon },
         new("R12c", "the backend leaves and comes back", Verdict.Contained, disk => disk.WhileHeld(_ => disk.Backend.Drop()))
-        { Timeout = 2500, Socket = ",reconnect=1" },
+        { Timeout = 2500, Socket = ",reconnect=1", EndsWell = true },
         new("R12d", "the backend leaves between requests and comes back", Verdict.Contained, disk => disk.OnRequest = request =>
         {
             if (request.Number == 30)
@@ -69,7 +69,7 @@ internal static class VhostLifeCases
                 return true;
             }
             return false;
-        }) { Timeout = 2500, Socket = ",reconnect=1" },
+        }) { Timeout = 2500, Socket = ",reconnect=1", EndsWell = true },
         new("R12e", "the backend leaves while it is reset", Verdict.GivenUp, disk =>
         {
             disk.Lie(queue => queue.Running.Push((uint)queue.Size, 1));

@@ -28,7 +28,7 @@ internal static class VhostPackedCases
         new("P05", "a descriptor is marked as used that was never offered", Verdict.Works, disk =>
             disk.Bear(queue => queue.Packed.WriteFlags(100, AvailableAndUsed))),
         new("P05b", "the descriptor behind the last that was offered is marked as used", Verdict.Contained, disk =>
-            disk.Bear(queue => queue.Packed.WriteFlags((int)(queue.Packed.Base & 0x7FFF), AvailableAndUsed))) { Timeout = Soon },
+            disk.Bear(queue => queue.Packed.WriteFlags((int)(queue.Packed.Base & 0x7FFF), AvailableAndUsed))) { Timeout = Soon, EndsWell = true },
         new("P07", "a used descriptor is written one too far", Verdict.TimesOut, disk => disk.Lie(queue =>
         {
             VhostPackedRing ring = queue.Packed;
@@ -38,7 +38,7 @@ internal static class VhostPackedCases
         {
             queue.Packed.WriteFlags(queue.Packed.UsedOffset, queue.Packed.UsedFlags);
             disk.Backend.After(5, () => disk.FinishHeld());
-        })) { Timeout = Soon },
+        })) { Timeout = Soon, EndsWell = true },
         new("P09", "the device event has the reserved mode", Verdict.Works, disk => Ask(disk, ring => ring.WriteEvent(0, 3))),
         new("P09b", "the device waits for a descriptor far beyond the ring", Verdict.Works, disk =>
             Ask(disk, ring => ring.WriteEvent(0x7FFF, VhostPackedRing.EventDescriptor))),
@@ -61,7 +61,7 @@ internal static class VhostPackedCases
         {
             int descriptors = disk.Held.Sum(request => request.Chain.Descriptors);
             queue.Running.Push(disk.Held[^1].Chain.Id, 4097, descriptors);
-        })) { Timeout = Soon },
+        })) { Timeout = Soon, EndsWell = true },
         new("P13", "the queue has 7 descriptors", Verdict.Works, disk => Size(disk, 7)),
         new("P13b", "the queue has 5 descriptors", Verdict.Works, disk => Size(disk, 5)),
         new("P13c", "the queue has 100 descriptors", Verdict.Works, disk => Size(disk, 100)),

@@ -48,7 +48,7 @@ internal static class VhostUsedCases
         {
             queue.Split.WriteIndex((ushort)(queue.Split.UsedIndex + 1));
             disk.Backend.After(5, () => disk.FinishHeld());
-        })) { Rings = VhostRings.Split, Timeout = Soon },
+        })) { Rings = VhostRings.Split, Timeout = Soon, EndsWell = true },
         new("U11", "each used length is one too long", Verdict.Works, disk => Length(disk, length => length + 1)) { Cuts = true },
         new("U12", "each used length is all ones", Verdict.Works, disk => Length(disk, _ => uint.MaxValue)) { Cuts = true },
         new("U13", "a read was well, but nothing was written", Verdict.Fails, disk =>
@@ -64,11 +64,17 @@ internal static class VhostUsedCases
             request.Queue.Signal();
             Overwrite(request);
         })) { Timeout = Soon },
-        new("U17", "the device rewrites the descriptors", Verdict.Works, disk => disk.Bear(Rewrite)),
+        // Descriptors that the driver keeps for the next request are not written again: the device finds its own garbage in them.
+        new("U17", "the device rewrites the descriptors", Verdict.Contained, disk =>
+        {
+            disk.MisreadsRings = true;
+            disk.Bear(Rewrite);
+        }) { Timeout = Soon, EndsWell = true },
         new("U18", "the device rewrites the available ring", Verdict.Works, disk => disk.Bear(queue =>
             queue.Split.Scribble(queue.Split.AvailableArea + 4, 2 * queue.Size, new Random(18)))) { Rings = VhostRings.Split },
-        new("U19", "the device rewrites indirect tables", Verdict.Works, disk =>
+        new("U19", "the device rewrites indirect tables", Verdict.Contained, disk =>
         {
+            disk.MisreadsRings = true;
             disk.Options = ",queue-size=16";
             disk.Bear(queue =>
             {
@@ -79,7 +85,7 @@ internal static class VhostUsedCases
                     queue.Running.Scribble(table.Address, (int)table.Length, new Random(19));
                 }
             });
-        }),
+        }) { Timeout = Soon, EndsWell = true },
         new("U20", "the used flags are garbage, with EVENT_IDX", Verdict.Works, disk => Ask(disk, queue => queue.Split.WriteFlags(0xFFFF)))
         { Rings = VhostRings.Split },
         new("U20b", "the used flags are garbage, without EVENT_IDX", Verdict.Works, disk =>
@@ -118,7 +124,7 @@ internal static class VhostUsedCases
                     disk.Backend.After(5 * i, () => old.Push(3, 4097));
                 }
             };
-        }) { Timeout = Soon },
+        }) { Timeout = Soon, EndsWell = true },
         new("U27", "a request is never answered", Verdict.TimesOut, disk => disk.At(5, _ => { })) { Timeout = Soon },
         new("U27b", "nothing is ever answered", Verdict.GivenUp, disk => disk.From(2, _ => { })) { Timeout = Soon },
         new("U27c", "each answer takes 20 ms", Verdict.Works, disk => disk.From(1, request => disk.Backend.After(20, () => disk.Finish(request)))),
@@ -135,9 +141,10 @@ internal static class VhostUsedCases
                 {
                     queue.Running.Push(stale.Chain.Id, 4097, stale.Chain.Descriptors);
                     queue.Signal();
+                    stale = null;
                 }
             };
-        }) { Timeout = Soon },
+        }) { Timeout = Soon, EndsWell = true },
         new("U29", "everything is done at once", Verdict.Works, disk => disk.Bear(_ => { })),
         new("U30", "a buffer is used in the ring of another queue", Verdict.Recovers, disk => disk.WhileHeld(queue =>
         {
