@@ -79,6 +79,12 @@ internal sealed record VhostCase(string Id, string Story, Verdict Expected, Acti
     /// <summary>How many queues there are.</summary>
     internal int Queues { get; init; } = 1;
 
+    /// <summary>What is added to QEMU's options of the device.</summary>
+    internal string Device { get; init; } = "";
+
+    /// <summary>What is added to the kernel's command line.</summary>
+    internal string Append { get; init; } = "";
+
     /// <summary>The machine; the least by default.</summary>
     internal string Machine { get; init; } = "microvm,pcie=on";
 

@@ -77,6 +77,11 @@ internal static class VhostConfigCases
             disk.Backend.TellOfConfig();
             return false;
         }),
+        new("G08c", "the capacity changes for ever, and a request is never answered", Verdict.TimesOut, disk =>
+        {
+            disk.At(5, _ => { });
+            disk.OnStart = queue => ResizeAgain(disk, queue, VhostDisk.SectorCount);
+        }) { Timeout = 300 },
         new("M11", "a split queue has 100 descriptors", Verdict.Refused, disk => disk.Options = Sized(disk, 100))
         { Rings = VhostRings.Split, Says = "the device offers a queue size that is no power of two" },
         new("M11b", "the queue has 4 descriptors", Verdict.Works, disk => disk.Options = Sized(disk, 4)),
@@ -84,6 +89,15 @@ internal static class VhostConfigCases
         new("M11d", "the queue has 1 descriptor", Verdict.Refused, disk => disk.Options = Sized(disk, 1)) { Says = TooFew },
         new("M12", "the queue has 1024 descriptors", Verdict.Works, disk => disk.Options = Sized(disk, 1024)),
     ];
+
+    private static void ResizeAgain(VhostDisk disk, VhostQueue queue, int sectors)
+    {
+        if (queue.Ring is not null)
+        {
+            disk.Resize((ulong)sectors);
+            disk.Backend.After(1, () => ResizeAgain(disk, queue, sectors ^ 1));
+        }
+    }
 
     private static void Offer(VhostDisk disk, ulong features)
     {

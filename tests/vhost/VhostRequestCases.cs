@@ -90,6 +90,11 @@ internal static class VhostRequestCases
             disk.Bear(queue => Signal(disk, queue, 50_000));
         }),
         new("I02c", "interrupts every millisecond, for ever", Verdict.Works, disk => disk.OnStart = queue => SignalAgain(disk, queue)),
+        new("I02d", "a storm of interrupts without end, and a request that is never answered", Verdict.TimesOut, disk =>
+        {
+            disk.At(5, _ => { });
+            disk.OnStart = queue => SignalAgain(disk, queue, times: 200);
+        }) { Timeout = 300 },
         new("I04", "interrupts while the device is reset", Verdict.Recovers, disk =>
         {
             disk.OnStop = queue => Signal(disk, queue, 1000);
@@ -158,12 +163,12 @@ internal static class VhostRequestCases
         return false;
     }
 
-    private static void SignalAgain(VhostDisk disk, VhostQueue queue)
+    private static void SignalAgain(VhostDisk disk, VhostQueue queue, int times = 1)
     {
         if (queue.Ring is not null)
         {
-            Signal(disk, queue, 1);
-            disk.Backend.After(1, () => SignalAgain(disk, queue));
+            Signal(disk, queue, times);
+            disk.Backend.After(1, () => SignalAgain(disk, queue, times));
         }
     }
 

@@ -131,6 +131,12 @@ internal static class VhostUsedCases
         // The flush behind it is refused: what the device had cached may be lost with its reset (decision 18).
         new("U27d", "a write is never answered", Verdict.TimesOut, disk => disk.At(12, _ => { })) { Timeout = Soon, Refused = 1 },
         new("U27e", "a write is done and never answered", Verdict.TimesOut, disk => disk.At(12, request => request.Execute())) { Timeout = Soon, Refused = 1 },
+        new("U27f", "one queue of four answers nothing", Verdict.Contained, disk => disk.OnRequest = request =>
+        {
+            bool isDead = request.Queue.Index == 2;
+            disk.Deeds += isDead ? 1 : 0;
+            return isDead;
+        }) { Timeout = Soon, Queues = 4 },
         new("U28", "a request is answered in the ring that was begun anew", Verdict.Contained, disk =>
         {
             VhostRequest? stale = null;
@@ -152,31 +158,7 @@ internal static class VhostUsedCases
             other.Running.Push(disk.Held[0].Chain.Id, 4097);
             other.Signal();
         })) { Queues = 4 },
-        .. RandomBytes(12),
     ];
-
-    /// <summary>The device writes random bytes at random places of what it may write, while it does as it is told.</summary>
-    private static IEnumerable<VhostCase> RandomBytes(int count) => Enumerable.Range(0, count).Select(seed =>
-        new VhostCase($"X{seed:00}", $"random bytes in the ring, seed {seed}", Verdict.Contained, disk =>
-        {
-            Random random = new(seed);
-            disk.MisreadsRings = true;
-            disk.OnUsed = (request, length) =>
-            {
-                if (random.Next(6) != 0)
-                {
-                    return (request.Chain.Id, length);
-                }
-                disk.Deeds++;
-                (ulong area, int size) = request.Ring is VhostSplitRing split
-                    ? (split.UsedArea, 6 + 8 * split.Size) : (((VhostPackedRing)request.Ring).DescriptorArea, 16 * request.Ring.Size);
-                int bytes = 1 + random.Next(32);
-                request.Ring.Scribble(area + (ulong)random.Next(size - bytes), bytes, random);
-                request.Queue.Signal();
-                return (request.Chain.Id, length);
-            };
-        })
-        { Timeout = 100 });
 
     private static void Length(VhostDisk disk, Func<uint, uint> change) => disk.OnUsed = (request, length) =>
     {
