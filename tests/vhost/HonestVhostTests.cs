@@ -49,4 +49,20 @@ public sealed class HonestVhostTests
         Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(disk.Content)) + "  disk0", result.Lines[^1]);
         Assert.True(disk.Flushes > 0);
     }
+
+    [Theory]
+    [InlineData("")]
+    [InlineData(",event_idx=off")]
+    [InlineData(",packed=on")]
+    public void The_indices_go_round_and_nothing_is_lost(string device)
+    {
+        const int Round = 65536;
+        VhostDisk disk = new();
+        Array.Clear(disk.Content);
+        using VhostBackend backend = new(disk);
+        KernelResult result = KernelRun.Boot("microvm,pcie=on", "run=\"disk stress 70000 32 3 overwrite\"", backend.Options(Megabytes, device));
+        Assert.True(backend.Violations.Count == 0, string.Join('\n', backend.Violations) + result.Serial);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        Assert.True(disk.Taken > Round, $"{disk.Taken} requests");
+    }
 }

@@ -1,11 +1,12 @@
 // The booted kernel in front of a device that lies, breaks or leaves: each case of the tables, on split and packed rings.
 using VirtioSharp.Tests.System;
 using Xunit;
+using Xunit.Abstractions;
 
 namespace VirtioSharp.Tests.Vhost;
 
 /// <summary>One boot for each case and ring format. The two formats run side by side.</summary>
-public abstract class HostileVhostTests(bool packed)
+public abstract class HostileVhostTests(bool packed, ITestOutputHelper output)
 {
     private const int Megabytes = 128;
     private const int AllEnd = 40;
@@ -35,6 +36,7 @@ public abstract class HostileVhostTests(bool packed)
         string[] options = backend.Options(Megabytes, device + fault.Device, fault.Socket);
         KernelResult result = KernelRun.Boot(fault.Machine, $"run=\"verdict {fault.Timeout}\" {fault.Append}", options);
         string story = $"{fault.Id}, {fault.Story}\n{string.Join('\n', backend.Violations)}\n{result.Serial}";
+        output.WriteLine(story);
         Assert.True(backend.Violations.Count == 0, story);
         Assert.True(result.ExitCode == (fault.Expected == Verdict.Deceives ? 35 : 33), $"exit code {result.ExitCode}: {story}");
         Assert.True(disk.Deeds != 0, $"the device did not do it: {story}");
@@ -76,7 +78,7 @@ public abstract class HostileVhostTests(bool packed)
 
 [Trait("Needs", "qemu")]
 [Collection("qemu-vhost")]
-public sealed class HostileSplitVhostTests() : HostileVhostTests(packed: false)
+public sealed class HostileSplitVhostTests(ITestOutputHelper output) : HostileVhostTests(packed: false, output)
 {
     public static TheoryData<string, string, Verdict> Cases => Of(VhostRings.Split);
 
@@ -92,7 +94,7 @@ public sealed class HostileSplitVhostTests() : HostileVhostTests(packed: false)
 
 [Trait("Needs", "qemu")]
 [Collection("qemu-vhost-packed")]
-public sealed class HostilePackedVhostTests() : HostileVhostTests(packed: true)
+public sealed class HostilePackedVhostTests(ITestOutputHelper output) : HostileVhostTests(packed: true, output)
 {
     public static TheoryData<string, string, Verdict> Cases => Of(VhostRings.Packed);
 

@@ -81,7 +81,7 @@ internal static class VhostConfigCases
         {
             disk.At(5, _ => { });
             disk.OnStart = queue => ResizeAgain(disk, queue, VhostDisk.SectorCount);
-        }) { Timeout = 300 },
+        }) { Timeout = 500 },
         new("M11", "a split queue has 100 descriptors", Verdict.Refused, disk => disk.Options = Sized(disk, 100))
         { Rings = VhostRings.Split, Says = "the device offers a queue size that is no power of two" },
         new("M11b", "the queue has 4 descriptors", Verdict.Works, disk => disk.Options = Sized(disk, 4)),

@@ -6,7 +6,7 @@ namespace VirtioSharp.Tests.Vhost;
 /// <summary>M, R: resets that take long, breaking again and again, a backend that leaves and comes back.</summary>
 internal static class VhostLifeCases
 {
-    private const int Soon = 300;
+    private const int Soon = 500;
 
     /// <summary>The cases.</summary>
     internal static IEnumerable<VhostCase> All =>

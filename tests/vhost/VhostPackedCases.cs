@@ -6,7 +6,7 @@ internal static class VhostPackedCases
 {
     private const ushort AvailableAndUsed = VhostPackedRing.Available | VhostPackedRing.Used;
     private const string Neither = "a descriptor is neither available nor used";
-    private const int Soon = 300;
+    private const int Soon = 500;
 
     /// <summary>The cases.</summary>
     internal static IEnumerable<VhostCase> All => Cases.Select(each => each with { Rings = VhostRings.Packed });
@@ -56,7 +56,7 @@ internal static class VhostPackedCases
             request.Execute();
             request.WriteStatus(VhostRequest.Ok);
             request.Ring.Push(request.Chain.Id, request.HonestLength, descriptors: 1);
-        })) { Timeout = Soon },
+        })) { Timeout = 100 },
         new("P12", "a batch is answered by one entry without IN_ORDER", Verdict.Contained, disk => disk.Lie(queue =>
         {
             int descriptors = disk.Held.Sum(request => request.Chain.Descriptors);

@@ -13,8 +13,10 @@ public sealed partial class VhostPageTests
     private const string Beginning = """
         # What a device does to the booted kernel
 
-        A vhost-user disk of our own does these things to the kernel while it runs ([decision 24](decisions/0024-vhost.md)). The first three characters of an id are those of
-        [hostile-cases.md](hostile-cases.md); X and Y are random. Whatever comes of a case: no panic, no hang, no request that ends twice or never, no data that are wrong and pass for good, no memory lost.
+        A vhost-user disk of our own does these things to the kernel while it runs ([decision 24](decisions/0024-vhost.md)). The first three
+        characters of an id are those of [hostile-cases.md](hostile-cases.md); X and Y are random. Whatever comes of a case: no panic, no hang, no
+        request that ends twice or never, no data that are wrong and pass for good, no memory lost. The page is written from the tables of
+        `tests/vhost` by a test: `HOSTILE_KERNEL=write dotnet test tests/VirtioSharp.Tests.csproj --filter FullyQualifiedName~VhostPage`.
 
         | word | meaning |
         |---|---|

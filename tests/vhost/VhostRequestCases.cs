@@ -94,7 +94,7 @@ internal static class VhostRequestCases
         {
             disk.At(5, _ => { });
             disk.OnStart = queue => SignalAgain(disk, queue, times: 200);
-        }) { Timeout = 300 },
+        }) { Timeout = 500 },
         new("I04", "interrupts while the device is reset", Verdict.Recovers, disk =>
         {
             disk.OnStop = queue => Signal(disk, queue, 1000);
