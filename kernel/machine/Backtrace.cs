@@ -8,7 +8,6 @@ namespace VirtioSharp.Kernel.Machine;
 internal static unsafe class Backtrace
 {
     private const int MaxFrames = 40;
-    private const int MaxNameLength = 120;
 
     /// <summary>Writes who called the function whose frame pointer is <paramref name="frame"/>.</summary>
     internal static void Write(Terminal terminal, ulong frame)
@@ -27,15 +26,13 @@ internal static unsafe class Backtrace
     /// <summary>Writes the function that holds an address, and how far into it the address is.</summary>
     internal static void WriteSymbol(Terminal terminal, ulong address)
     {
-        if (!SymbolTable.TryFind(address, out byte* name, out ulong offset))
+        Span<byte> name = stackalloc byte[SymbolTable.MaxNameLength];
+        if (!SymbolTable.TryFind(address, name, out int length, out ulong offset))
         {
             terminal.Write("(not in the kernel's code)");
             return;
         }
-        for (int i = 0; i < MaxNameLength && name[i] != 0; i++)
-        {
-            terminal.WriteByte(name[i]);
-        }
+        terminal.WriteUntrusted(name.Slice(0, length));
         terminal.Write("+0x").WriteHex(offset);
     }
 
@@ -77,7 +74,7 @@ internal static unsafe class Backtrace
         internal bool TryLeave(bool isReturn)
         {
             // A return address may lie behind the end of a function whose last instruction is a call.
-            if (!SymbolTable.TryFind(isReturn ? Instruction - 1 : Instruction, out _, out ulong offset))
+            if (!SymbolTable.TryFind(isReturn ? Instruction - 1 : Instruction, out ulong offset))
             {
                 // A call to nowhere: its return address is the last thing that was pushed.
                 return TryReturn(StackPointer, FramePointer);

@@ -1,45 +1,35 @@
 // From addresses to names: the table that the build put into the image.
 namespace VirtioSharp.Kernel.Machine;
 
-/// <summary>
-/// The kernel's own symbols: a count, then for each the offset of the function from the start of the code and the offset of its name
-/// from the start of the table (32 bits each, sorted by function), then the names, each ended by NUL.
-/// </summary>
+/// <summary>The kernel's own symbols.</summary>
 internal static unsafe class SymbolTable
 {
+    /// <summary>The most bytes of a name.</summary>
+    internal const int MaxNameLength = SymbolNames.MaxLength;
+
     /// <summary>Finds the function that holds <paramref name="address"/>: its name, and how far into it the address is.</summary>
-    internal static bool TryFind(ulong address, out byte* name, out ulong offset)
+    internal static bool TryFind(ulong address, Span<byte> name, out int length, out ulong offset)
     {
-        name = null;
+        length = 0;
         offset = 0;
-        byte* table = Image.SymbolsStart;
-        if (Image.SymbolsEnd - table < 4 || address < (ulong)Image.TextStart || address >= (ulong)Image.TextEnd)
+        if (address < (ulong)Image.TextStart || address >= (ulong)Image.TextEnd)
         {
             return false;
         }
-        uint count = *(uint*)table;
-        uint* entries = (uint*)(table + 4);
+        ReadOnlySpan<byte> table = new(Image.SymbolsStart, (int)(Image.SymbolsEnd - Image.SymbolsStart));
         uint wanted = (uint)(address - (ulong)Image.TextStart);
-        uint low = 0;
-        uint high = count;
-        while (low < high)
-        {
-            uint middle = (low + high) / 2;
-            if (entries[middle * 2] <= wanted)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
-            }
-        }
-        if (low == 0)
+        if (!SymbolNames.TryFind(table, wanted, name, out length, out uint start))
         {
             return false;
         }
-        name = table + entries[(low - 1) * 2 + 1];
-        offset = wanted - entries[(low - 1) * 2];
+        offset = wanted - start;
         return true;
+    }
+
+    /// <summary>How far into its function an address is; false for one outside of the code.</summary>
+    internal static bool TryFind(ulong address, out ulong offset)
+    {
+        Span<byte> name = stackalloc byte[MaxNameLength];
+        return TryFind(address, name, out _, out offset);
     }
 }

@@ -20,6 +20,7 @@ internal sealed class Svg
     private static readonly string[] s_colors = ["#2b6cb0", "#dd6b20", "#2f855a", "#b83280", "#6b46c1", "#4a5568", "#c53030", "#b7791f"];
 
     private readonly StringBuilder _body = new();
+    private readonly List<string> _names = [];
     private int _height;
 
     /// <summary>Bars: the groups are at 0, 1, 2 ... on the axis.</summary>
@@ -38,12 +39,15 @@ internal sealed class Svg
                     if (at == i && value > 0)
                     {
                         double height = _height + PanelHeight - Bottom - y.At(value);
-                        _body.Append(Format($"<rect x='{x + s * bar:0.#}' y='{y.At(value):0.#}' width='{bar * 0.92:0.#}' height='{height:0.#}' fill='{Color(s)}'>"))
+                        _body.Append(Format($"<rect x='{x + s * bar:0.#}' y='{y.At(value):0.#}' width='{bar * 0.92:0.#}' height='{height:0.#}' fill='{Color(series[s].Name)}'>"))
                             .Append(Format($"<title>{series[s].Name}, {groups[i]}: {value:0.###}</title></rect>\n"));
                     }
                 }
             }
-            Text(x + group * 0.4, _height + PanelHeight - Bottom + 16, groups[i], "middle", groups.Length > 7 ? 9 : 11);
+            // randread_4k_qd1: what is done above how much of it at once.
+            string[] words = groups[i].Split('_', 2);
+            Text(x + group * 0.4, _height + PanelHeight - Bottom + 16, words[0], "middle", 11);
+            Text(x + group * 0.4, _height + PanelHeight - Bottom + 30, words.Length > 1 ? words[1].Replace('_', ' ') : "", "middle", 11);
         }
         return End(series);
     }
@@ -67,10 +71,10 @@ internal sealed class Svg
         for (int s = 0; s < series.Count; s++)
         {
             string points = string.Join(' ', series[s].Points.Select(point => Format($"{x.At(point.X):0.#},{y.At(point.Y):0.#}")));
-            _body.Append(Format($"<polyline points='{points}' fill='none' stroke='{Color(s)}' stroke-width='2'/>\n"));
+            _body.Append(Format($"<polyline points='{points}' fill='none' stroke='{Color(series[s].Name)}' stroke-width='2'/>\n"));
             foreach ((double at, double value) in series[s].Points)
             {
-                _body.Append(Format($"<circle cx='{x.At(at):0.#}' cy='{y.At(value):0.#}' r='3' fill='{Color(s)}'><title>{series[s].Name}: {value:0.###}</title></circle>\n"));
+                _body.Append(Format($"<circle cx='{x.At(at):0.#}' cy='{y.At(value):0.#}' r='3' fill='{Color(series[s].Name)}'><title>{series[s].Name}: {value:0.###}</title></circle>\n"));
             }
         }
         return End(series);
@@ -120,7 +124,7 @@ internal sealed class Svg
         for (int s = 0; s < series.Count; s++)
         {
             double y = _height + Top + 18 * s;
-            _body.Append(Format($"<rect x='{Width - Right + 14}' y='{y:0.#}' width='11' height='11' fill='{Color(s)}'/>\n"));
+            _body.Append(Format($"<rect x='{Width - Right + 14}' y='{y:0.#}' width='11' height='11' fill='{Color(series[s].Name)}'/>\n"));
             Text(Width - Right + 30, y + 10, series[s].Name, "start", 11);
         }
         _height += PanelHeight;
@@ -130,7 +134,15 @@ internal sealed class Svg
     private void Text(double x, double y, string text, string anchor, int size, bool bold = false) => _body.Append(Format(
         $"<text x='{x:0.#}' y='{y:0.#}' text-anchor='{anchor}' font-size='{size}'{(bold ? " font-weight='bold'" : "")}>{System.Net.WebUtility.HtmlEncode(text)}</text>\n"));
 
-    private static string Color(int index) => s_colors[index % s_colors.Length];
+    /// <summary>The same name has the same color in all panels.</summary>
+    private string Color(string name)
+    {
+        if (!_names.Contains(name))
+        {
+            _names.Add(name);
+        }
+        return s_colors[_names.IndexOf(name) % s_colors.Length];
+    }
 
     private static double Step(double most)
     {
