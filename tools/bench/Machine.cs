@@ -28,6 +28,9 @@ internal sealed class MachineRun
 {
     private static readonly Dictionary<string, string> s_symbols = [];
 
+    // Who may have it, root mostly, gets a class in which nobody else on the machine comes between.
+    private static readonly Lazy<string[]> s_turns = new(() => Succeeds("chrt", "--fifo", "1", "true") ? ["chrt", "--fifo", "1"] : ["chrt", "--batch", "0"]);
+
     private MachineRun(List<(double Seconds, string Text)> lines, List<Span> spans, int exitCode)
     {
         Lines = lines;
@@ -63,7 +66,7 @@ internal sealed class MachineRun
         }
         if (setup.IsCounted)
         {
-            command.AddRange(["chrt", "--batch", "0"]);
+            command.AddRange(s_turns.Value);
             File.Delete(counts);
         }
         command.Add(Environment.GetEnvironmentVariable("QEMU") is { Length: > 0 } qemu ? qemu : "qemu-system-x86_64");
@@ -116,6 +119,13 @@ internal sealed class MachineRun
             }
         }
         return s_symbols.TryGetValue(name, out string? address) ? address : throw new InvalidOperationException($"{Kernel} has no symbol {name}");
+    }
+
+    private static bool Succeeds(string program, params string[] arguments)
+    {
+        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
+        process.WaitForExit();
+        return process.ExitCode == 0;
     }
 
     private static bool HasProgram(string name) =>

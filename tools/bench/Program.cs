@@ -70,7 +70,7 @@ static int Judge()
     List<JobResult> now = Jobs.Count();
     List<string> worse = Check.Compare(before, now);
     // Others on this processor can disturb the turns of QEMU's threads: what is worse is so each time.
-    for (int again = 0; again < 2 && worse.Count != 0; again++)
+    for (int again = 0; again < 3 && worse.Count != 0; again++)
     {
         now = Check.Merge([now, Jobs.Count()], counts => counts.Min());
         worse = Check.Compare(before, now);
