@@ -1,5 +1,6 @@
 // What a benchmark does to a disk, and what is known of a job while it runs.
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
 
@@ -97,13 +98,18 @@ internal sealed class BenchmarkRun
 {
     private const ulong LookAtClockEvery = 64;
 
+    private const ulong Multiplier = 6364136223846793005; // Knuth's, MMIX
+    private const int WriteShift = 20;
+
     private readonly Clock _clock;
-    private readonly ulong _mask;
+
+    // Places are the upper bits of a linear congruential sequence: random ones, or with a multiplier of 1 one after the other.
+    private readonly ulong _multiplier;
+    private readonly ulong _increment;
+    private readonly int _shift;
     private readonly uint _sectors;
     private readonly uint _writes;
-    private readonly bool _isSequential;
-    private ulong _random = 88172645463325252;
-    private ulong _sequence;
+    private ulong _place;
     private ulong _lookAt;
     private ulong _end;
 
@@ -115,10 +121,12 @@ internal sealed class BenchmarkRun
     {
         _clock = clock;
         _sectors = job.Length / BlockDevice.SectorSize;
-        // A power of two below: no division on the way.
-        _mask = (1ul << BitOperations.Log2(sectorCount / _sectors)) - 1;
+        // A power of two of the disk's blocks: no division on the way.
+        int bits = BitOperations.Log2(sectorCount / _sectors);
+        _shift = 63 - bits;
+        _multiplier = job.IsSequential ? 1 : Multiplier;
+        _increment = !job.IsSequential ? 1442695040888963407 : bits == 0 ? 0 : 1ul << (64 - bits);
         _writes = job.Writes;
-        _isSequential = job.IsSequential;
     }
 
     /// <summary>True when no further request is to be made.</summary>
@@ -139,23 +147,17 @@ internal sealed class BenchmarkRun
     }
 
     /// <summary>The first sector of the next request, and what it does.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ulong Next(out bool isWrite)
     {
-        if (_isSequential)
-        {
-            isWrite = _writes != 0;
-            return (_sequence++ & _mask) * _sectors;
-        }
-        ulong x = _random;
-        x ^= x << 13;
-        x ^= x >> 7;
-        x ^= x << 17;
-        _random = x;
-        isWrite = _writes != 0 && (x >> 48 & 1023) < _writes;
-        return (x & _mask) * _sectors;
+        ulong x = _place * _multiplier + _increment;
+        _place = x;
+        isWrite = ((uint)(x >> WriteShift) & 1023) < _writes;
+        return (x >> 1 >> _shift) * _sectors;
     }
 
     /// <summary>Notes that a request ended.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void End(IoStatus status)
     {
         if (++Done >= _lookAt || status != IoStatus.Ok)
@@ -164,6 +166,7 @@ internal sealed class BenchmarkRun
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void Look(IoStatus status)
     {
         if (status != IoStatus.Ok)

@@ -65,6 +65,29 @@ public sealed class BenchmarkJobTests
         Assert.InRange(writes, least, most);
     }
 
+    [Theory]
+    [InlineData(8ul, 1)]
+    [InlineData(80ul, 8)]
+    [InlineData(1000ul, 64)]
+    public void Sequential_requests_follow_each_other_and_begin_anew_at_the_end(ulong sectorCount, int blocks)
+    {
+        BenchmarkJob.TryParse("read_4k_qd1", out BenchmarkJob job);
+        BenchmarkRun run = new(job, sectorCount, new FakeMachine().FakeClock);
+        ulong first = run.Next(out _) / 8;
+        for (int i = 1; i < 3 * blocks; i++)
+        {
+            Assert.Equal((first + (ulong)i) % (ulong)blocks * 8, run.Next(out _));
+        }
+    }
+
+    [Fact]
+    public void Random_requests_reach_all_of_a_small_disk()
+    {
+        BenchmarkJob.TryParse("randread_4k_qd1", out BenchmarkJob job);
+        BenchmarkRun run = new(job, 64 * 8, new FakeMachine().FakeClock);
+        Assert.Equal(64, Enumerable.Range(0, 2000).Select(_ => run.Next(out bool _)).Distinct().Count());
+    }
+
     [Fact]
     public void A_run_ends_after_as_many_requests_as_it_was_given_or_with_the_first_error()
     {
