@@ -55,5 +55,5 @@ internal static class Jobs
 
     /// <summary>Runs one machine and reads its jobs.</summary>
     public static List<JobResult> Run(string line, string[] devices, string ring, bool counted) =>
-        JobResult.Read(MachineRun.Run(new MachineSetup(line, devices) { IsCounted = counted }), ring);
+        JobResult.Read(MachineRun.Run(new MachineSetup(line, devices) { IsCounted = counted, TakesTurns = !line.Contains("interrupts=none", StringComparison.Ordinal) }), ring);
 }

@@ -16,6 +16,9 @@ internal sealed record MachineSetup(string CommandLine, string[] Devices)
     /// <summary>True when guest instructions and accesses are to be counted, from one mark of the kernel to the next.</summary>
     public bool IsCounted { get; init; }
 
+    /// <summary>True when the threads of QEMU are to take turns, and nobody else is to come between, where that is allowed. Not with polling.</summary>
+    public bool TakesTurns { get; init; }
+
     /// <summary>The symbols at which counting begins and ends.</summary>
     public (string Begin, string End) Marks { get; init; } = ("cpu_mark_begin", "cpu_mark_end");
 
@@ -64,11 +67,11 @@ internal sealed class MachineRun
         {
             command.AddRange(["taskset", "-c", (Environment.ProcessorCount - 1).ToString(CultureInfo.InvariantCulture)]);
         }
-        if (setup.IsCounted)
+        if (setup.IsCounted || setup.TakesTurns)
         {
             command.AddRange(s_turns.Value);
-            File.Delete(counts);
         }
+        File.Delete(counts);
         command.Add(Environment.GetEnvironmentVariable("QEMU") is { Length: > 0 } qemu ? qemu : "qemu-system-x86_64");
         command.AddRange(setup.Model);
         command.AddRange(setup.Memory);

@@ -19,7 +19,7 @@ internal static class Plots
                 .Select(each => new Series(each.Name, [.. waiting.Select((job, index) => ((double)index, each.Number(job)))])),
         ];
         new Svg()
-            .Bars("Requests a second", $"{result.Date}, {result.Commit}, a disk without cost of its own (null-co), q35, TCG on one processor", jobs, Of(job => job.RequestsPerSecond))
+            .Bars("Requests a second", $"{result.Date}, {result.Commit}, null-co on q35, TCG, both threads of QEMU on one processor", jobs, Of(job => job.RequestsPerSecond))
             .Bars("Guest instructions for each request", "counted; not counted with polling", jobs, [.. Of(job => job.Instructions ?? 0).Where(each => each.Points.Any(point => point.Y > 0))])
             .Bars($"Latency, {ways[0]}", "microseconds, logarithmic", jobs, latencies, logarithmic: true)
             .Write(file);

@@ -42,6 +42,10 @@ internal static class Scale
             points.Add(Measure("disks", "depth 8 each", disks, "await all randread_4k_qd8", devices, milliseconds));
             points.Add(Measure("disks", "depth 1 each", disks, "await all randread_4k_qd1", devices, milliseconds));
         }
+        foreach (int queues in new[] { 1, 2, 4, 8 })
+        {
+            points.Add(Measure("queues", "depth 32", queues, "await randread_4k_qd32", Jobs.NullDisk($"num-queues={queues}"), milliseconds));
+        }
         foreach (ulong length in new[] { Gigabyte / 1024, Gigabyte, 64 * Gigabyte, 1024 * Gigabyte, 16 * 1024 * Gigabyte })
         {
             points.Add(Measure("disk size", "depth 32", length / (double)Gigabyte, "await randread_4k_qd32", Jobs.NullDisk(length: length), milliseconds));
@@ -61,7 +65,7 @@ internal static class Scale
     private static Point Measure(string sweep, string line, double x, string job, string[] devices, uint milliseconds)
     {
         MachineSetup setup = new($"run=\"bench {job}\" ios=4000", devices) { IsCounted = true, Memory = ["-m", "512"] };
-        MachineSetup clock = setup with { CommandLine = $"run=\"bench {job}\" ms={milliseconds}", IsCounted = false };
+        MachineSetup clock = setup with { CommandLine = $"run=\"bench {job}\" ms={milliseconds}", IsCounted = false, TakesTurns = true };
         // What others do on this machine disturbs: the middle of three counts, the best of three speeds.
         JobResult Once(MachineSetup which) => JobResult.Read(MachineRun.Run(which), "split").Single();
         JobResult counted = Enumerable.Range(0, Rounds).Select(_ => Once(setup)).OrderBy(job => job.Exits).ElementAt(Rounds / 2);
@@ -84,7 +88,7 @@ internal static class Scale
                 "-m", string.Create(CultureInfo.InvariantCulture, $"{megabytes}M"), "-machine", "memory-backend=ram"],
         };
         Span span = MachineRun.Run(setup).Spans.Single();
-        double seconds = MachineRun.Run(setup with { IsCounted = false }).Lines.First(line => line.Text.StartsWith("memory ", StringComparison.Ordinal)).Seconds;
+        double seconds = MachineRun.Run(setup with { IsCounted = false, TakesTurns = true }).Lines.First(line => line.Text.StartsWith("memory ", StringComparison.Ordinal)).Seconds;
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"memory {megabytes} MiB: {span.Instructions} instructions to the application, second line after {seconds * 1000:0} ms"));
         return new Point("memory", "boot", megabytes / 1024.0, span.Instructions, span.Exits, 0, 0);
     }
@@ -104,6 +108,7 @@ internal static class Scale
             .Lines("Request size: reads, 4 at once", Instructions, "length of a request", Of("request size", p => p.Instructions), true, false, Length)
             .Lines("Disks at once: reads of 4 KiB", Instructions, "disks", Of("disks", p => p.Instructions), true, false)
             .Lines("Disks at once: speed of all", "requests a second", "disks", Of("disks", p => p.RequestsPerSecond), true, false)
+            .Lines("Queues of one disk: reads of 4 KiB, 32 at once", Instructions, "queues, on one processor", Of("queues", p => p.Instructions), true, false)
             .Lines("Size of the disk: reads of 4 KiB, 32 at once", Instructions, "disk", Of("disk size", p => p.Instructions), true, false, Size)
             .Lines("Memory: from the kernel's first instruction to its application", "guest instructions", "memory", Of("memory", p => p.Instructions), true, false, Size)
             .Write(Picture);
