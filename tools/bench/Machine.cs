@@ -32,7 +32,7 @@ internal sealed class MachineRun
     private static readonly Dictionary<string, string> s_symbols = [];
 
     // Who may have it, root mostly, gets a class in which nobody else on the machine comes between.
-    private static readonly Lazy<string[]> s_turns = new(() => Succeeds("chrt", "--fifo", "1", "true") ? ["chrt", "--fifo", "1"] : ["chrt", "--batch", "0"]);
+    private static readonly Lazy<string[]> s_turns = new(() => Succeeds("chrt", "--rr", "1", "true") ? ["chrt", "--rr", "1"] : ["chrt", "--batch", "0"]);
 
     private MachineRun(List<(double Seconds, string Text)> lines, List<Span> spans, int exitCode)
     {

@@ -82,6 +82,10 @@ internal sealed record JobResult
     /// <summary>The jobs of a run, with what was counted for each.</summary>
     public static List<JobResult> Read(MachineRun run, string ring)
     {
+        if (run.Lines.FirstOrDefault(line => line.Text.StartsWith("SKIP ", StringComparison.Ordinal)).Text is { } skipped)
+        {
+            throw new InvalidOperationException(skipped);
+        }
         List<JobResult> jobs = [.. run.Lines.Select(line => Parse(line.Text)).OfType<JobResult>().Select(job => job with { Ring = ring })];
         if (run.Spans.Count == 0)
         {
