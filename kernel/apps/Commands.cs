@@ -124,7 +124,7 @@ public sealed class Commands
         "selftest [NAME]                tests of the kernel on this machine; those called recovery break devices on purpose\n" +
         "edu [msi|storm]                interrupts of QEMU's edu device\n" +
         "hotplug [TIMES]                reads a disk that comes until it is taken away again\n" +
-        "verdict [MILLISECONDS]         what a disk that may lie made of requests whose results are known\n" +
+        "verdict [MILLISECONDS [DISK]]  what a disk that may lie made of requests whose results are known\n" +
         "corelib                        prints what the corelib computes, for comparison with .NET\n" +
         "bench [await|direct] [all] [JOB]  measures the first disk or all, by await or by Submit and Poll\n" +
         "bench console                  measures console ports\n" +

@@ -8,8 +8,9 @@ using VirtioSharp.Kernel.Tasks;
 namespace VirtioSharp.Kernel.Apps;
 
 /// <summary>
-/// <c>verdict [MILLISECONDS]</c>: reads, writes and flushes the first disk, on which the host put <see cref="VerdictPattern"/>. A request ends
-/// after the given time at the latest. What ended well and is not what has to be there is wrong, and the command fails then, and only then.
+/// <c>verdict [MILLISECONDS [DISK]]</c>: reads, writes and flushes a disk, the first one by default, on which the host put
+/// <see cref="VerdictPattern"/>. A request ends after the given time at the latest. What ended well and is not what has to be
+/// there is wrong, and the command fails then, and only then.
 /// </summary>
 internal sealed class VerdictCommand
 {
@@ -85,12 +86,13 @@ internal sealed class VerdictCommand
     internal static async ValueTask<bool> RunAsync(SystemInformation system, string[] words, Terminal output)
     {
         ulong timeout = DefaultTimeout;
-        if (words.Length > 1 && !ulong.TryParse(words[1], out timeout))
+        ulong number = 0;
+        if ((words.Length > 1 && !ulong.TryParse(words[1], out timeout)) || (words.Length > 2 && !ulong.TryParse(words[2], out number)))
         {
-            output.Write("verdict takes milliseconds\n");
+            output.Write("verdict takes milliseconds and the number of a disk\n");
             return false;
         }
-        BlockDevice? disk = system.FindDisk(0);
+        BlockDevice? disk = system.FindDisk(number);
         if (disk is null)
         {
             output.Write("VERDICT no disk\n");

@@ -65,4 +65,26 @@ public sealed class HonestVhostTests
         Assert.True(result.ExitCode == 33, result.Serial);
         Assert.True(disk.Taken > Round, $"{disk.Taken} requests");
     }
+
+    [Theory]
+    [InlineData("U01b", "")]
+    [InlineData("U01b", ",packed=on")]
+    [InlineData("U27b", "")]
+    [InlineData("R12", ",packed=on")]
+    public void A_disk_beside_one_that_was_given_up_serves_as_before(string id, string device)
+    {
+        VhostCase fault = HostileVhostTests.All.Single(each => each.Id == id);
+        VhostDisk liar = new();
+        fault.Arrange(liar);
+        using VhostBackend first = new(liar);
+        using VhostBackend second = new(new VhostDisk());
+        string[] options = [.. first.Options(Megabytes, device), .. second.MoreOptions("other", device)];
+        KernelResult result = KernelRun.Boot("q35", $"run=\"verdict {fault.Timeout} 0; verdict 10000 1; verdict {fault.Timeout} 0\"", options);
+        Assert.True(second.Violations.Count == 0, string.Join('\n', second.Violations) + result.Serial);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        string[] sums = [.. result.Lines.Where(line => line.StartsWith("VERDICT sum", StringComparison.Ordinal))];
+        Assert.Equal(3, sums.Length);
+        Assert.Equal("VERDICT sum: ok 80, failed 0, late 0, refused 0, wrong 0", sums[1]);
+        Assert.Equal("VERDICT sum: ok 0, failed 0, late 0, refused 80, wrong 0", sums[2]);
+    }
 }

@@ -57,9 +57,14 @@ internal sealed unsafe partial class VhostBackend : IDisposable
     /// <summary>Options of QEMU for a guest with this disk; <paramref name="megabytes"/> have to be those of -m.</summary>
     internal string[] Options(int megabytes, string device = "", string socket = "") =>
     [
-        "-object", $"memory-backend-memfd,id=ram,size={megabytes}M,share=on", "-machine", "memory-backend=ram",
-        "-chardev", $"socket,id=vhost,path={SocketPath}{socket}",
-        "-device", $"vhost-user-blk-pci,chardev=vhost,disable-legacy=on,num-queues={_queues.Length}{device}{_disk.Options}",
+        "-object", $"memory-backend-memfd,id=ram,size={megabytes}M,share=on", "-machine", "memory-backend=ram", .. MoreOptions("vhost", device, socket),
+    ];
+
+    /// <summary>Options of QEMU for this disk, in a guest that has one already.</summary>
+    internal string[] MoreOptions(string name, string device = "", string socket = "") =>
+    [
+        "-chardev", $"socket,id={name},path={SocketPath}{socket}",
+        "-device", $"vhost-user-blk-pci,chardev={name},disable-legacy=on,num-queues={_queues.Length}{device}{_disk.Options}",
     ];
 
     /// <summary>Does something in <paramref name="milliseconds"/>, on the backend's thread; what was used then is told of.</summary>
