@@ -62,6 +62,7 @@ public abstract class BlockRequest
     private DmaBuffer _buffer;
     private DmaBuffer[]? _list;
     private Rare? _rare;
+    private int _timeoutMark; // 1 while there is a timeout
     private int _listCount; // of more buffers than one, which are in the list; 0 otherwise
 
     /// <summary>What few requests need: apart, so that the others fit into few cache lines.</summary>
@@ -99,6 +100,7 @@ public abstract class BlockRequest
             if (value != Timeout)
             {
                 Details.Timeout = value;
+                _timeoutMark = value != 0 ? 1 : 0;
             }
         }
     }
@@ -107,7 +109,7 @@ public abstract class BlockRequest
     internal bool HasTimeout
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => _rare is not null && _rare.Timeout != 0;
+        get => _timeoutMark != 0;
     }
 
     /// <summary>After a <see cref="BlockOperation.AppendZone"/> that ended well: the first sector that was written.</summary>
@@ -124,11 +126,11 @@ public abstract class BlockRequest
     public ReadOnlySpan<DmaBuffer> Buffers =>
         _listCount != 0 ? new(_list, 0, _listCount) : _buffer.Length != 0 ? new ReadOnlySpan<DmaBuffer>(in _buffer) : default;
 
-    /// <summary>True when there is at most one buffer, and no timeout.</summary>
-    internal bool IsPlain
+    /// <summary>0 when there is at most one buffer, and no timeout; positive otherwise.</summary>
+    internal uint Oddity
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => _listCount == 0 && !HasTimeout;
+        get => (uint)(_listCount | _timeoutMark);
     }
 
     /// <summary>The buffer of a request that has one; of no length when it has none.</summary>
@@ -230,10 +232,7 @@ public abstract class BlockRequest
     {
         Contract.Require(Status == IoStatus.InFlight, "a block request was completed twice");
         Status = status;
-        if (Origin != 0)
-        {
-            Origin = 0;
-        }
+        Origin = 0;
         OnCompleted();
     }
 }

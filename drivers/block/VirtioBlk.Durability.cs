@@ -11,6 +11,7 @@ public sealed partial class VirtioBlk
     private ulong _writesFlushed;
     private bool _cacheInDoubt;
     private bool _hasWriteCache;
+    private uint _writesCounted; // all ones while there is a write cache, 0 otherwise
     private bool _wasSwitched;
 
     /// <inheritdoc/>
@@ -33,9 +34,13 @@ public sealed partial class VirtioBlk
     /// <summary>
     /// With CONFIG_WCE the device says; with FLUSH alone there is a cache; without either every write goes through (5.2.5.2).
     /// </summary>
-    private void ReadWriteCache() => _hasWriteCache = _virtio.Has(VirtioBlkFormat.ConfigWriteCache)
-        ? _virtio.ReadConfig8(VirtioBlkFormat.WriteBackOffset) != 0
-        : _limits.HasFlush;
+    private void ReadWriteCache()
+    {
+        _hasWriteCache = _virtio.Has(VirtioBlkFormat.ConfigWriteCache)
+            ? _virtio.ReadConfig8(VirtioBlkFormat.WriteBackOffset) != 0
+            : _limits.HasFlush;
+        _writesCounted = _hasWriteCache ? uint.MaxValue : 0;
+    }
 
     /// <summary>A reset forgets what was switched: it is switched again.</summary>
     private void RestoreWriteCache()
@@ -61,11 +66,11 @@ public sealed partial class VirtioBlk
             case BlockOperation.ReportZones:
                 break;
             default:
-                NoteWrite();
+                NoteWrites(1);
                 break;
         }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void NoteWrite() => _writesDone += _hasWriteCache ? 1u : 0u;
+    private void NoteWrites(uint count) => _writesDone += count & _writesCounted;
 }

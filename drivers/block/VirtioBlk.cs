@@ -218,17 +218,17 @@ public sealed partial class VirtioBlk : BlockDevice
 
     /// <summary>
     /// True for what most requests are: one buffer that is read or written at once, on a disk where nobody waits and somebody looks at the
-    /// clock. All else, and what is wrong, goes the long way.
+    /// clock. All else, and what is wrong, goes the long way. What must not be negative is asked in one question, whose answer is its sign.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool IsPlain(BlockRequest request)
     {
-        uint length = request.Buffer.Length;
-        ulong sector = request.DeviceSector;
-        ulong count = _limits.SectorCount;
-        return request.Operation <= _lastPlain && request.IsPlain &&
-            length - 1 < _limits.SizeMax && ((length | sector * SectorSize) & _blockMask) == 0 &&
-            sector < count && length / SectorSize <= count - sector;
+        long length = request.Buffer.Length;
+        long sector = (long)request.DeviceSector;
+        long odd = request.Oddity | ((length | sector * SectorSize) & _blockMask);
+        long sign = -odd | (length - 1) | (_limits.SizeMax - length) | sector | sector << 1 | ((long)_limits.SectorCount - (length >> 9) - sector) |
+            ((long)_lastPlain - (long)request.Operation);
+        return sign >= 0;
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -315,19 +315,26 @@ public sealed partial class VirtioBlk : BlockDevice
             // A completion may remove the disk; the queue is gone then.
             while (_failure == IoStatus.Ok)
             {
-                UsedBuffer used = queue.Ring.TakeUsed();
-                if (used.IsNone)
+                int full = queue.Ring.TakeFull();
+                if (full < 0)
                 {
-                    break;
+                    UsedOutlook outlook = queue.Ring.LookForUsed();
+                    if (outlook == UsedOutlook.Nothing || (outlook == UsedOutlook.Unclear && !TryEndAny(queue)))
+                    {
+                        break;
+                    }
+                    any |= outlook == UsedOutlook.Unclear;
+                    continue;
                 }
                 any = true;
-                if (queue.IsWell(used, out BlockRequest request, out byte status))
+                BlockRequest request = queue.TakeBack((uint)full, out byte status);
+                if (status == VirtioBlkFormat.StatusOk)
                 {
                     EndWhole(request);
                 }
                 else
                 {
-                    EndPart(request, queue.EndOf(request, used, status));
+                    EndPart(request, queue.EndOf((uint)full, request, request.Buffer.Length + 1, status));
                 }
             }
             if (_failure != IoStatus.Ok)
@@ -351,6 +358,27 @@ public sealed partial class VirtioBlk : BlockDevice
             Kick();
         }
         while (!queue.Ring.TryEnableInterrupts());
+    }
+
+    /// <summary>Ends the next part, whatever it is and whatever became of it; false when there is none.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool TryEndAny(VirtioBlkQueue queue)
+    {
+        UsedBuffer used = queue.Ring.TakeUsed();
+        if (used.IsNone)
+        {
+            return false;
+        }
+        BlockRequest request = queue.TakeBack(used.Token, out byte status);
+        if (queue.IsWell(used.Token, request, used.Written, status))
+        {
+            EndWhole(request);
+        }
+        else
+        {
+            EndPart(request, queue.EndOf(used.Token, request, used.Written, status));
+        }
+        return true;
     }
 
     /// <inheritdoc/>
@@ -429,10 +457,7 @@ public sealed partial class VirtioBlk : BlockDevice
     private void EndWhole(BlockRequest request)
     {
         _wholeDone++;
-        if (request.Operation != BlockOperation.Read)
-        {
-            NoteWrite();
-        }
+        NoteWrites((uint)request.Operation);
         request.Complete(IoStatus.Ok);
     }
 

@@ -17,8 +17,7 @@ internal sealed unsafe class VirtioBlkQueue
     private const uint AppendOffset = 16;
     private const uint StatusOffset = 24;
     private const uint RangeOffset = 32;
-    private const uint Other = uint.MaxValue;
-    private const uint None = uint.MaxValue;
+    private const uint Whole = uint.MaxValue;
 
     private readonly DmaSpace _dma;
     private readonly DmaBuffer _memory;
@@ -26,7 +25,6 @@ internal sealed unsafe class VirtioBlkQueue
     private readonly DmaBuffer[] _segments;
     private readonly DmaBuffer[] _outer = new DmaBuffer[1];
     private readonly bool _ignoresLengths;
-    private readonly uint _lengthMask;
     private readonly uint _zoneSectors;
     private uint _firstFree;
 
@@ -36,9 +34,8 @@ internal sealed unsafe class VirtioBlkQueue
         // Stays when the part has come back: the same request is often the next one here.
         internal BlockRequest? Request;
 
-        // How many bytes the device has to write, status included, for a whole read or write to be done well; Other for all that needs a closer look.
-        internal uint Least;
-        internal uint ReadLength;
+        // Of a part that is not all of a read or a write: how many bytes the device has to write at least, without the status. Whole otherwise.
+        internal uint PartLength;
 
         // Never 0 while the device has the part, always 0 otherwise.
         internal uint IssuedTick;
@@ -54,14 +51,14 @@ internal sealed unsafe class VirtioBlkQueue
         _memory = memory;
         _segments = segments;
         _ignoresLengths = ignoresLengths;
-        // Legacy devices often report lengths that are wrong, and are not to be asked (5.2.6.3).
-        _lengthMask = ignoresLengths ? 0 : uint.MaxValue;
         _zoneSectors = zoneSectors;
-        _slots = new Slot[ring.Size];
-        for (uint number = 0; number < _slots.Length; number++)
+        // One slot more than there are: it stands for none, and no request is ever in it.
+        _slots = new Slot[ring.Size + 1];
+        for (uint number = 0; number < ring.Size; number++)
         {
             ring.SetFrame((ushort)number, HeaderOf(number), StatusOf(number));
-            _slots[number].NextFree = number + 1 == _slots.Length ? None : number + 1;
+            _slots[number].NextFree = number + 1;
+            _slots[number].PartLength = Whole;
         }
     }
 
@@ -70,6 +67,8 @@ internal sealed unsafe class VirtioBlkQueue
 
     /// <summary>When parts are issued, in ticks and not 0: set now and then by the one who looks at the clock.</summary>
     internal uint Tick;
+
+    private bool IsFull => _firstFree == Ring.Size;
 
     /// <summary>How many parts are with the device.</summary>
     internal int InFlight => Ring.InFlight;
@@ -97,19 +96,23 @@ internal sealed unsafe class VirtioBlkQueue
     /// </summary>
     internal bool TryIssueWhole(BlockRequest request, uint type, ulong sector, in DmaBuffer data)
     {
-        if (_firstFree == None)
+        if (IsFull)
         {
             return false;
         }
         uint number = _firstFree;
         ref Slot slot = ref _slots[number];
-        slot.Request = request;
+        if (slot.Request != request)
+        {
+            slot.Request = request;
+        }
         WriteHeader(number, type, sector);
         if (!Ring.TryAddFramed((ushort)number, data, isWritable: type == (uint)BlockOperation.Read))
         {
             return false;
         }
-        HoldWhole(ref slot, type, data.Length);
+        slot.IssuedTick = Tick;
+        _firstFree = slot.NextFree;
         return true;
     }
 
@@ -121,21 +124,20 @@ internal sealed unsafe class VirtioBlkQueue
     internal bool TryIssueAgain(BlockRequest request, uint type, ulong sector, in DmaBuffer data)
     {
         uint number = _firstFree;
-        if (number == None)
-        {
-            return false;
-        }
         ref Slot slot = ref SlotAt(number);
         if (slot.Request != request)
         {
             return false;
         }
-        WriteHeader(number, type, sector);
-        if (!Ring.TryAddKept(number, data, type - 1))
+        ref BufferFrame frame = ref Ring.KeptFrame(number);
+        if (!frame.IsKept)
         {
             return false;
         }
-        HoldWhole(ref slot, type, data.Length);
+        WriteHeader(number, type, sector);
+        slot.IssuedTick = Tick;
+        _firstFree = slot.NextFree;
+        Ring.AddKept(ref frame, data, type - 1);
         return true;
     }
 
@@ -145,7 +147,7 @@ internal sealed unsafe class VirtioBlkQueue
     /// </summary>
     internal bool TryIssue(BlockRequest request, uint type, ulong sector, int count, uint readLength, bool isRead)
     {
-        if (_firstFree == None)
+        if (IsFull)
         {
             return false;
         }
@@ -173,7 +175,7 @@ internal sealed unsafe class VirtioBlkQueue
     /// <summary>A command for one range (5.2.6, struct virtio_blk_discard_write_zeroes); see <see cref="TryIssue"/>.</summary>
     internal bool TryIssueRange(BlockRequest request, uint type, ulong sector, uint sectors, bool mayUnmap)
     {
-        if (_firstFree == None)
+        if (IsFull)
         {
             return false;
         }
@@ -188,7 +190,7 @@ internal sealed unsafe class VirtioBlkQueue
     /// <summary>A zone append, whose answer has a sector before the status (5.2.6, struct virtio_blk_req_za); see <see cref="TryIssue"/>.</summary>
     internal bool TryIssueAppend(BlockRequest request, uint type, ulong sector, int count)
     {
-        if (_firstFree == None)
+        if (IsFull)
         {
             return false;
         }
@@ -205,46 +207,71 @@ internal sealed unsafe class VirtioBlkQueue
     }
 
     /// <summary>Tells the device what was issued since the last call; false when that is nothing.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal bool TryKick()
     {
-        bool hasNew = Ring.HasNew;
+        if (!Ring.HasNew)
+        {
+            return false;
+        }
         Ring.Kick();
-        return hasNew;
+        return true;
     }
 
     /// <summary>
-    /// Takes a part back that the device is done with. <paramref name="status"/> is its status byte, which is read here and only once. True
-    /// when it is all of a read or a write, and was done well. For all others <see cref="EndOf"/> says what became of them.
+    /// Takes back the slot of a part that the device is done with. <paramref name="status"/> is its status byte, which is read here and only
+    /// once.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool IsWell(UsedBuffer used, out BlockRequest request, out byte status)
+    internal BlockRequest TakeBack(uint number, out byte status)
     {
-        uint number = used.Token;
         ref Slot slot = ref SlotAt(number);
         status = Volatile.Read(ref *(_memory.Pointer + number * SlotLength + StatusOffset));
         slot.IssuedTick = 0;
-        request = slot.Request!;
         slot.NextFree = _firstFree;
         _firstFree = number;
-        // Beyond len nothing may be assumed to have been written (2.7.8.3).
-        return status == VirtioBlkFormat.StatusOk && used.Written >= slot.Least;
+        return slot.Request!;
     }
 
-    /// <summary>What became of a part that <see cref="IsWell"/> took back. Called before another one is issued.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    internal IoStatus EndOf(BlockRequest request, UsedBuffer used, byte status)
+    /// <summary>True when a part that <see cref="TakeBack"/> took is all of a read or a write, and was done well.</summary>
+    internal bool IsWell(uint number, BlockRequest request, uint written, byte status) =>
+        status == VirtioBlkFormat.StatusOk && _slots[number].PartLength == Whole && IsEnough(written, LengthOf(request));
+
+    /// <summary>What became of any other part that <see cref="TakeBack"/> took. Called before another one is issued, and once.</summary>
+    internal IoStatus EndOf(uint number, BlockRequest request, uint written, byte status)
     {
-        ref Slot slot = ref _slots[used.Token];
-        request.PendingParts += slot.Least != Other ? 1 : 0; // a whole one is not counted before something goes wrong
+        uint least = CountPart(ref _slots[number], request);
         if (status != VirtioBlkFormat.StatusOk)
         {
             return ErrorOf(status);
         }
-        if (slot.Least != Other || (used.Written <= slot.ReadLength && slot.ReadLength != 0 && !_ignoresLengths))
+        if (!IsEnough(written, least))
         {
             return IoStatus.DeviceError;
         }
-        return request.Operation > BlockOperation.Write ? ReadAnswer(request, used.Token, used.Written) : IoStatus.Ok;
+        return request.Operation > BlockOperation.Write ? ReadAnswer(request, number, written) : IoStatus.Ok;
+    }
+
+    // A read counts only when all of it was written: beyond len nothing may be assumed (2.7.8.3). Legacy devices often report lengths that are
+    // wrong, and are not to be asked (5.2.6.3).
+    private bool IsEnough(uint written, uint least) => written > least || least == 0 || _ignoresLengths;
+
+    private static uint LengthOf(BlockRequest request) => request.Operation == BlockOperation.Read ? request.Buffer.Length : 0;
+
+    /// <summary>
+    /// Whole requests are not counted as parts as long as nothing goes wrong: here they are. The answer is how many bytes have to be written
+    /// at least, without the status.
+    /// </summary>
+    private static uint CountPart(ref Slot slot, BlockRequest request)
+    {
+        uint length = slot.PartLength;
+        slot.PartLength = Whole;
+        if (length != Whole)
+        {
+            return length;
+        }
+        request.PendingParts++;
+        return LengthOf(request);
     }
 
     /// <summary>Takes back one part that never came, after a reset; false when there is none.</summary>
@@ -258,7 +285,7 @@ internal sealed unsafe class VirtioBlkQueue
         }
         ref Slot slot = ref _slots[number];
         request = slot.Request!;
-        request.PendingParts += slot.Least != Other ? 1 : 0;
+        CountPart(ref slot, request);
         issuedTick = slot.IssuedTick;
         slot.IssuedTick = 0;
         slot.NextFree = _firstFree;
@@ -271,7 +298,7 @@ internal sealed unsafe class VirtioBlkQueue
     {
         request = null;
         issuedTick = 0;
-        if (index >= _slots.Length)
+        if (index >= Ring.Size)
         {
             return false;
         }
@@ -300,22 +327,12 @@ internal sealed unsafe class VirtioBlkQueue
         *(slot + StatusOffset) = VirtioBlkFormat.StatusPoison;
     }
 
-    /// <summary>The device has a whole request.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private void HoldWhole(ref Slot slot, uint type, uint length)
-    {
-        slot.Least = (length + 1) & _lengthMask & (type - 1); // nothing can be asked of a write
-        slot.IssuedTick = Tick;
-        _firstFree = slot.NextFree;
-    }
-
     /// <summary>The device has a part of a request, or one that is no read or write.</summary>
     private void HoldPart(BlockRequest request, uint number, uint readLength)
     {
         ref Slot slot = ref _slots[number];
         slot.Request = request;
-        slot.Least = Other;
-        slot.ReadLength = readLength;
+        slot.PartLength = readLength;
         slot.IssuedTick = Tick;
         _firstFree = slot.NextFree;
         request.PendingParts++;
@@ -355,7 +372,7 @@ internal sealed unsafe class VirtioBlkQueue
         };
 
     /// <summary>What some commands answer besides their status, checked.</summary>
-    private IoStatus ReadAnswer(BlockRequest request, ushort number, uint written)
+    private IoStatus ReadAnswer(BlockRequest request, uint number, uint written)
     {
         if (request.Operation == BlockOperation.AppendZone)
         {

@@ -60,7 +60,8 @@ internal sealed class AwaitBenchmark
         while (!run.IsStopping)
         {
             ulong sector = run.Next(out bool isWrite);
-            run.End(await (isWrite ? disk.WriteAsync(sector, buffer) : disk.ReadAsync(sector, buffer)));
+            IoStatus status = await (isWrite ? disk.WriteAsync(sector, buffer) : disk.ReadAsync(sector, buffer));
+            run.End(status);
         }
     }
 

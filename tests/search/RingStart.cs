@@ -14,8 +14,7 @@ internal static class RingStart
     public static void At(FakeVirtqueueBackend backend, ushort index)
     {
         SplitVirtqueue queue = (SplitVirtqueue)backend.Queue;
-        Published(queue) = index;
-        Added(queue) = Taken(queue) = Seen(queue) = index;
+        Added(queue) = Told(queue) = Taken(queue) = Seen(queue) = index;
         FakeVirtqueue peer = backend.Peer;
         BinaryPrimitives.WriteUInt16LittleEndian(backend.FakeDma.Raw(peer.DriverArea + 2, 2), index);
         BinaryPrimitives.WriteUInt16LittleEndian(backend.FakeDma.Raw(peer.DriverArea + 4 + 2ul * queue.Size, 2), index);
@@ -25,12 +24,12 @@ internal static class RingStart
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_added")]
     private static extern ref uint Added(RingVirtqueue queue);
 
-    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_published")]
-    private static extern ref ushort Published(SplitVirtqueue queue);
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_told")]
+    private static extern ref uint Told(RingVirtqueue queue);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_taken")]
     private static extern ref uint Taken(RingVirtqueue queue);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_seen")]
-    private static extern ref uint Seen(SplitVirtqueue queue);
+    private static extern ref uint Seen(RingVirtqueue queue);
 }

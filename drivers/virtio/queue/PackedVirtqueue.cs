@@ -43,9 +43,6 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         _memory.DeviceAddress + PackedLayout.DriverEventOffset(_size),
         _memory.DeviceAddress + PackedLayout.DeviceEventOffset(_size));
 
-    /// <inheritdoc/>
-    public override bool HasNew => _untold != 0;
-
     /// <summary>Offset and wrap counter of the next descriptor (2.9).</summary>
     private protected override ushort Position => (ushort)(_next | (_nextState & PackedLayout.DescriptorAvailable) << 8);
 
@@ -130,7 +127,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
 
     private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask)
     {
-        ref Frame frame = ref FrameAt(token);
+        ref BufferFrame frame = ref FrameAt(token);
         if (frame.State == FrameState.Nothing)
         {
             return TryAddFirst(token, payload, writableMask);
@@ -144,7 +141,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         RingDescriptor* first = _descriptors + at;
         if (frame.State == FrameState.Table)
         {
-            RingDescriptor* entry = frame.Payload;
+            RingDescriptor* entry = PayloadInTable(head);
             entry->Address = payload.DeviceAddress;
             entry->Length = length;
             entry->Rest = writeFlag;
@@ -175,8 +172,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         _next = (ushort)at;
         _nextState = (ushort)state;
         ref Slot slot = ref SlotAt(head);
-        slot.State = SlotState.KeptInFlight;
-        slot.Writable = frame.Last.Length + (length & writableMask);
+        slot.Expected = (ulong)(frame.Last.Length + (length & writableMask)) << 32 | head;
         _added++;
         Barriers.PublishDescriptor((ushort*)((byte*)first + PackedLayout.FlagsOffset), (ushort)flags);
         return true;
@@ -191,6 +187,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
             return;
         }
         _untold = 0;
+        _told = _added;
         Barriers.BetweenPublishAndWish();
         if (Wants(Barriers.ReadWish(_deviceEvent), added))
         {
@@ -198,7 +195,8 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         }
     }
 
-    private protected override UsedBuffer TakeUsedThere()
+    /// <inheritdoc/>
+    public override UsedBuffer TakeUsed()
     {
         if (IsInBatch)
         {
@@ -227,11 +225,14 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
             return TakeInOrder();
         }
         UsedBuffer used = new(slot.Token, Clamp(length, slot.Writable));
-        _taken++;
+        _seen = ++_taken;
         StepUsed(slot.Descriptors);
         Release(id, ref slot);
         return used;
     }
+
+    /// <inheritdoc/>
+    internal override UsedOutlook LookForUsed() => UsedOutlook.Unclear;
 
     /// <inheritdoc/>
     public override bool TryEnableInterrupts()
@@ -258,7 +259,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
     private UsedBuffer TakeInOrder()
     {
         StepUsed(TakeOfBatch(out UsedBuffer used));
-        _taken++;
+        _seen = ++_taken;
         return used;
     }
 
@@ -274,11 +275,11 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
 
     private protected override void EndRing() => _usedState = Nothing;
 
-    private protected override void WriteFrame(ref Frame frame)
+    private protected override void WriteFrame(ref BufferFrame frame)
     {
         if (frame.State == FrameState.Table)
         {
-            WriteFrameTable(ref frame, (uint)PackedLayout.DescriptorWrite << 16, 0);
+            WriteFrameTable(frame, (uint)PackedLayout.DescriptorWrite << 16, 0);
         }
     }
 

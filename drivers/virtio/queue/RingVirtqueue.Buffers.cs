@@ -8,6 +8,8 @@ namespace VirtioSharp.Drivers.Virtio.Queue;
 public abstract unsafe partial class RingVirtqueue
 {
     private protected const ushort None = 0xFFFF;
+    private protected const ulong NotInFlight = ulong.MaxValue;
+    private const ulong InNoFrame = 1u << 31;
     private const int TablePieces = 16;
     private const uint TableLength = TablePieces * 16;
     private const uint TableAlignment = 64;
@@ -32,20 +34,20 @@ public abstract unsafe partial class RingVirtqueue
         internal ushort Descriptors;
         internal ushort Pieces;
         internal ushort ReadablePieces;
-        internal SlotState State;
-        internal uint Writable;
 
-        internal readonly bool IsInFlight => (State & SlotState.InFlight) != 0;
-    }
+        /// <summary>True when the slots stay those of a frame (see <see cref="BufferFrame"/>) when the buffer comes back.</summary>
+        internal bool IsKept;
 
-    /// <summary>Whether the device has the buffer of a slot, and whether the slots stay those of a frame (see <see cref="Frame"/>) when it comes back.</summary>
-    [Flags]
-    private protected enum SlotState : byte
-    {
-        Free = 0,
-        InFlight = 1,
-        Kept = 2,
-        KeptInFlight = Kept | InFlight,
+        /// <summary>
+        /// What the device says when it is done with the buffer and wrote all that was lent: the number of the slot, in the upper half the
+        /// length. Bit 31 is set, which no true id has, when the buffer is in no frame, and in <see cref="NotInFlight"/>.
+        /// </summary>
+        internal ulong Expected;
+
+        internal readonly bool IsInFlight => Expected != NotInFlight;
+
+        /// <summary>How many bytes were lent for writing.</summary>
+        internal readonly uint Writable => (uint)(Expected >> 32);
     }
 
     /// <summary>True while a batch was taken in part.</summary>
@@ -115,8 +117,7 @@ public abstract unsafe partial class RingVirtqueue
         slot.Descriptors = (ushort)descriptors;
         slot.Pieces = (ushort)(readable.Length + writable.Length);
         slot.ReadablePieces = (ushort)readable.Length;
-        slot.State = SlotState.InFlight;
-        slot.Writable = total;
+        slot.Expected = (ulong)total << 32 | InNoFrame | head;
         _firstFree = next;
         _free -= descriptors;
         if (_sharing)
@@ -128,9 +129,9 @@ public abstract unsafe partial class RingVirtqueue
     /// <summary>A buffer came back: its slots are linked into the free list, which they are not with IN_ORDER.</summary>
     private protected void Release(ushort head, ref Slot slot)
     {
-        if (slot.State == SlotState.KeptInFlight)
+        if (slot.IsKept)
         {
-            slot.State = SlotState.Kept;
+            slot.Expected = NotInFlight;
             return;
         }
         End(head, ref slot);
@@ -145,7 +146,7 @@ public abstract unsafe partial class RingVirtqueue
         {
             UnsharePieces(head);
         }
-        slot.State = SlotState.Free;
+        slot.Expected = NotInFlight;
         _free += slot.Descriptors;
     }
 
@@ -219,7 +220,8 @@ public abstract unsafe partial class RingVirtqueue
         for (int i = 0; i < _size; i++)
         {
             _slots[i].Next = (ushort)(i + 1);
-            _slots[i].State = SlotState.Free;
+            _slots[i].IsKept = false;
+            _slots[i].Expected = NotInFlight;
         }
         _slots[_size - 1].Next = _inOrder ? (ushort)0 : None;
         _firstFree = 0;

@@ -11,37 +11,11 @@ public abstract unsafe partial class RingVirtqueue
 
     private readonly DmaBuffer[] _single = new DmaBuffer[1];
     private readonly DmaBuffer[] _pair = new DmaBuffer[2];
-    private Frame[] _frames = [];
+    private BufferFrame[] _frames = [];
     private int _kept;
 
     // How many buffers had come back when nothing was left to be taken from frames: before another one does there is no use in looking again.
     private uint _reclaimFailedAt = uint.MaxValue;
-
-    /// <summary>
-    /// The pieces around a payload. Once used, a frame keeps its descriptors, or one and its table, until others need them: of these only the
-    /// payload's is written again.
-    /// </summary>
-    private protected struct Frame
-    {
-        internal DmaBuffer First;
-        internal DmaBuffer Last;
-
-        /// <summary>Where the payload's entry is written; null where it has no fixed place.</summary>
-        internal RingDescriptor* Payload;
-
-        /// <summary>The last word of the payload's entry, when the device reads it.</summary>
-        internal uint Rest;
-        internal ushort Head;
-        internal FrameState State;
-    }
-
-    /// <summary>What a frame keeps.</summary>
-    private protected enum FrameState : byte
-    {
-        Nothing,
-        Chain,
-        Table,
-    }
 
     /// <inheritdoc/>
     public override void SetFrame(ushort token, in DmaBuffer first, in DmaBuffer last)
@@ -49,9 +23,9 @@ public abstract unsafe partial class RingVirtqueue
         Contract.Require(token < _size && first.Length != 0 && last.Length != 0, "a frame of a token that the queue does not have, or an empty one");
         if (_frames.Length == 0)
         {
-            _frames = new Frame[_size];
+            _frames = new BufferFrame[_size];
         }
-        ref Frame frame = ref _frames[token];
+        ref BufferFrame frame = ref _frames[token];
         Contract.Require(frame.State == FrameState.Nothing, "a frame was changed that is in use");
         frame.First = first;
         frame.Last = last;
@@ -61,7 +35,7 @@ public abstract unsafe partial class RingVirtqueue
 
     /// <summary>The frame of a token that has one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private protected ref Frame FrameAt(uint token) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_frames), (nint)token);
+    internal ref BufferFrame FrameAt(uint token) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_frames), (nint)token);
 
     /// <summary>Adds a framed buffer whose frame keeps nothing yet.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
@@ -82,17 +56,20 @@ public abstract unsafe partial class RingVirtqueue
     }
 
     /// <summary>Writes what stays of a frame into its descriptors or its table.</summary>
-    private protected abstract void WriteFrame(ref Frame frame);
+    private protected abstract void WriteFrame(ref BufferFrame frame);
 
-    /// <summary>The frame's table: entries of First and Last written, the payload's left open.</summary>
-    private protected void WriteFrameTable(ref Frame frame, uint writeFlag, uint nextFlag)
+    /// <summary>Writes the entries of First and Last into the frame's table; the answer is where the payload's goes.</summary>
+    private protected RingDescriptor* WriteFrameTable(in BufferFrame frame, uint writeFlag, uint nextFlag)
     {
-        RingDescriptor* table = (RingDescriptor*)(_tables.Pointer + frame.Head * TableLength);
-        Fill(table, frame.First, nextFlag == 0 ? 0 : nextFlag | 1 << 16);
-        Fill(table + 2, frame.Last, writeFlag);
-        frame.Payload = table + 1;
-        frame.Rest = nextFlag == 0 ? 0 : nextFlag | 2 << 16;
+        RingDescriptor* payload = PayloadInTable(frame.Head);
+        Fill(payload - 1, frame.First, nextFlag == 0 ? 0 : nextFlag | 1 << 16);
+        Fill(payload + 1, frame.Last, writeFlag);
+        return payload;
     }
+
+    /// <summary>The entry of the payload in the table of a slot.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private protected RingDescriptor* PayloadInTable(ushort number) => (RingDescriptor*)(_tables.Pointer + number * TableLength) + 1;
 
     /// <summary>Where the device finds the table of a slot.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -109,7 +86,7 @@ public abstract unsafe partial class RingVirtqueue
         {
             return false;
         }
-        ref Frame frame = ref _frames[token];
+        ref BufferFrame frame = ref _frames[token];
         ushort last = _firstFree;
         for (int i = 1; i < descriptors; i++)
         {
@@ -119,7 +96,7 @@ public abstract unsafe partial class RingVirtqueue
         slot.Last = last;
         slot.Token = (ushort)token;
         slot.Descriptors = (ushort)descriptors;
-        slot.State = SlotState.Kept;
+        slot.IsKept = true;
         frame.State = state;
         frame.Head = _firstFree;
         _firstFree = _slots[last].Next;
@@ -133,20 +110,20 @@ public abstract unsafe partial class RingVirtqueue
     [MethodImpl(MethodImplOptions.NoInlining)]
     private protected bool TryReclaim(int count)
     {
-        if (_kept == 0 || _taken == _reclaimFailedAt)
+        if (_kept == 0 || (_taken == _reclaimFailedAt && InFlight != 0))
         {
             return false;
         }
         // The highest tokens first: they are those that are seldom used.
         for (int token = _frames.Length - 1; token >= 0 && _free < count; token--)
         {
-            ref Frame frame = ref _frames[token];
+            ref BufferFrame frame = ref _frames[token];
             if (frame.State == FrameState.Nothing || _slots[frame.Head].IsInFlight)
             {
                 continue;
             }
             ref Slot slot = ref _slots[frame.Head];
-            slot.State = SlotState.Free;
+            slot.IsKept = false;
             _slots[slot.Last].Next = _firstFree;
             _firstFree = frame.Head;
             _free += slot.Descriptors;
@@ -163,7 +140,7 @@ public abstract unsafe partial class RingVirtqueue
         int sum = 0;
         for (int token = 0; token < _frames.Length; token++)
         {
-            ref Frame frame = ref _frames[token];
+            ref BufferFrame frame = ref _frames[token];
             sum += frame.State == FrameState.Nothing || _slots[frame.Head].IsInFlight ? 0 : _slots[frame.Head].Descriptors;
         }
         return sum;

@@ -28,7 +28,11 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
 
     // How many buffers were added, taken and detached: they count on, and are compared by their differences.
     private protected uint _added;
+    private protected uint _told;
     private protected uint _taken;
+
+    // Split: how many the device is known to have used. Packed: always as many as were taken.
+    private protected uint _seen;
     private protected uint _detached;
     private protected ushort _firstFree;
     private protected bool _broken;
@@ -87,6 +91,12 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
 
     /// <inheritdoc/>
     public override ulong ClampedLengths => _clamped;
+
+    /// <summary>True when something was added that <see cref="Virtqueue.Kick"/> did not see.</summary>
+    internal bool HasUntold => _added != _told;
+
+    /// <summary>True when the device is known to have used more than was taken; never with a packed ring.</summary>
+    internal bool IsMoreSeen => _taken != _seen;
 
     /// <summary>Where the next buffer will be put, as notifications with data say it (virtio 2.9).</summary>
     private protected abstract ushort Position { get; }
@@ -150,7 +160,9 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
         ForgetFrames();
         LinkSlots();
         _added = 0;
+        _told = 0;
         _taken = 0;
+        _seen = 0;
         _detached = 0;
         BeginRing();
     }

@@ -25,10 +25,6 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
     private readonly byte* _usedRing;
     private readonly ushort* _availableEvent;
 
-    // The driver's own. The lower halves of these and of what the base counts are the indices, which wrap at 65536.
-    private uint _seen;
-    private ushort _published;
-
     private SplitVirtqueue(VirtioTransport transport, ushort index, ushort size, ulong features, in DmaBuffer memory, in DmaBuffer tables)
         : base(transport, index, size, features, memory, tables)
     {
@@ -53,11 +49,8 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         _memory.DeviceAddress + SplitLayout.AvailableOffset(_size),
         _memory.DeviceAddress + SplitLayout.UsedOffset(_size, _transport.RingAlignment));
 
-    /// <inheritdoc/>
-    public override bool HasNew => (ushort)_added != _published;
-
-    /// <summary>The available index (2.9).</summary>
-    private protected override ushort Position => _published;
+    /// <summary>The available index (2.9); this and the used index are the lower halves of what the base counts, and wrap at 65536.</summary>
+    private protected override ushort Position => (ushort)_told;
 
     /// <summary>
     /// Allocates a queue of <paramref name="size"/> descriptors, a power of two up to 32768; false when there is no memory. Interrupts are
@@ -119,44 +112,41 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         return true;
     }
 
-    private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask) =>
-        TryAddKeptHere(token, payload, writableMask) || TryAddFirst(token, payload, writableMask);
-
-    /// <summary>
-    /// Adds a framed buffer whose frame keeps its descriptors; false when it does not. <paramref name="writableMask"/> is all ones when the
-    /// device writes the payload, and 0 otherwise: so there is no branch.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryAddKeptHere(uint token, in DmaBuffer payload, uint writableMask)
+    private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask)
     {
-        ref Frame frame = ref FrameAt(token);
-        RingDescriptor* target = frame.Payload;
-        if (target == null)
+        ref BufferFrame frame = ref FrameAt(token);
+        if (!frame.IsKept)
         {
-            return false;
+            return TryAddFirst(token, payload, writableMask);
         }
+        AddKeptHere(ref frame, payload, writableMask);
+        return true;
+    }
+
+    /// <summary>See <see cref="Virtqueue.AddKept"/>; a mask, so that there is no branch.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void AddKeptHere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
+    {
+        RingDescriptor* target = frame.Payload;
         uint head = frame.Head;
         uint length = payload.Length;
         target->Address = payload.DeviceAddress;
         target->Length = length;
         target->Rest = frame.Rest | (writableMask & SplitLayout.DescriptorWrite);
-        ref Slot slot = ref SlotAt(head);
-        slot.State = SlotState.KeptInFlight;
-        slot.Writable = frame.Last.Length + (length & writableMask);
+        SlotAt(head).Expected = (ulong)(frame.Last.Length + (length & writableMask)) << 32 | head;
         _availableRing[_added++ & _mask] = (ushort)head;
-        return true;
     }
 
     /// <inheritdoc/>
     public override void Kick()
     {
         ushort added = (ushort)_added;
-        ushort before = _published;
+        ushort before = (ushort)_told;
         if (added == before || _broken)
         {
             return;
         }
-        _published = added;
+        _told = _added;
         Barriers.PublishAvailableIndex(_availableIndex, added);
         Barriers.BetweenPublishAndWish();
         // With EVENT_IDX the device names an index: it wants to hear when that one has been passed (2.7.10), with the wrap in mind.
@@ -169,41 +159,38 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         }
     }
 
-    private protected override UsedBuffer TakeUsedThere() => TakeUsedHere();
-
-    /// <summary>See <see cref="Virtqueue.TakeUsed"/>.</summary>
+    /// <summary>See <see cref="Virtqueue.TakeFull"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal UsedBuffer TakeUsedHere()
+    internal int TakeFullHere()
     {
         uint taken = _taken;
-        if (taken == _seen && !TryLook())
+        // Both halves at once: what is not exactly what was expected is read again, and looked at, by TakeUsed.
+        ulong element = Unsafe.ReadUnaligned<ulong>(_usedRing + (taken & _mask) * SplitLayout.UsedElementLength);
+        ref Slot slot = ref SlotAt((uint)element & _mask);
+        // The uppermost bit of an id marks what is in no frame or not in flight, and a device may say that as well.
+        if (((slot.Expected ^ element) | (uint)element >> 31) != 0)
+        {
+            return NotFull;
+        }
+        slot.Expected = NotInFlight;
+        _taken = taken + 1;
+        return slot.Token;
+    }
+
+    /// <inheritdoc/>
+    public override UsedBuffer TakeUsed()
+    {
+        if (_taken == _seen && !TryLook())
         {
             return UsedBuffer.None;
         }
-        byte* element = _usedRing + (taken & _mask) * SplitLayout.UsedElementLength;
-        uint id = Volatile.Read(ref *(uint*)element);
-        uint length = Volatile.Read(ref *(uint*)(element + 4));
-        if (id < _size)
-        {
-            ref Slot slot = ref SlotAt(id);
-            if (slot.State == SlotState.KeptInFlight)
-            {
-                slot.State = SlotState.Kept;
-                _taken = taken + 1;
-                return new UsedBuffer(slot.Token, Clamp(length, slot.Writable));
-            }
-        }
-        return TakeOther(id, length);
-    }
-
-    /// <summary>Takes a buffer that is in no frame, or finds out what is wrong with the entry.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private UsedBuffer TakeOther(uint id, uint length)
-    {
         if (_inOrder && IsInBatch)
         {
             return TakeOfBatch();
         }
+        byte* element = _usedRing + (_taken & _mask) * SplitLayout.UsedElementLength;
+        uint id = Volatile.Read(ref *(uint*)element);
+        uint length = Volatile.Read(ref *(uint*)(element + 4));
         if (id >= _size)
         {
             return Break("a used id is beyond the queue", id);
@@ -226,6 +213,10 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         return used;
     }
 
+    /// <inheritdoc/>
+    internal override UsedOutlook LookForUsed() =>
+        _taken != _seen ? UsedOutlook.Unclear : TryLook() ? UsedOutlook.More : UsedOutlook.Nothing;
+
     private UsedBuffer TakeOfBatch()
     {
         TakeOfBatch(out UsedBuffer used);
@@ -234,7 +225,6 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
     }
 
     /// <summary>Reads how far the device has come; false when nothing is there to be taken.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryLook()
     {
         if (_broken)
@@ -243,7 +233,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         }
         ushort seen = Barriers.ReadUsedIndex(_usedIndex);
         ushort count = (ushort)(seen - _taken);
-        if (count > (ushort)(_published - _taken))
+        if (count > (ushort)(_told - _taken))
         {
             Break("the used index says that more buffers were used than were made available", seen);
             return false;
@@ -283,18 +273,17 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
 
     private protected override void BeginRing()
     {
-        _published = 0;
-        _seen = 0;
     }
 
     private protected override void EndRing() => _seen = _taken;
 
-    private protected override void WriteFrame(ref Frame frame)
+    private protected override void WriteFrame(ref BufferFrame frame)
     {
         RingDescriptor* first = _descriptors + frame.Head;
         if (frame.State == FrameState.Table)
         {
-            WriteFrameTable(ref frame, SplitLayout.DescriptorWrite, SplitLayout.DescriptorNext);
+            frame.Payload = WriteFrameTable(frame, SplitLayout.DescriptorWrite, SplitLayout.DescriptorNext);
+            frame.Rest = SplitLayout.DescriptorNext | 2 << 16;
             first->Address = TableAddress(frame.Head);
             first->Length = FramePieces * SplitLayout.DescriptorLength;
             first->Rest = SplitLayout.DescriptorIndirect;

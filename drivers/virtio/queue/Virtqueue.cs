@@ -12,6 +12,9 @@ namespace VirtioSharp.Drivers.Virtio.Queue;
 /// </summary>
 public abstract class Virtqueue : InterruptHandler
 {
+    /// <summary>What <see cref="TakeFull"/> answers when there is no such buffer.</summary>
+    internal const int NotFull = -1;
+
     /// <summary>
     /// Allocates a queue in the format that <paramref name="features"/> ask for; false when there is no memory. <paramref name="size"/> is
     /// one that <see cref="TryChooseSize"/> gave. Interrupts are wanted from the start.
@@ -77,7 +80,11 @@ public abstract class Virtqueue : InterruptHandler
     public abstract string BrokenReason { get; }
 
     /// <summary>True when buffers were added since the last <see cref="Kick"/>.</summary>
-    public abstract bool HasNew { get; }
+    public bool HasNew
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Unsafe.As<RingVirtqueue>(this).HasUntold;
+    }
 
     /// <summary>How often the device was told.</summary>
     public abstract ulong Notifications { get; }
@@ -111,13 +118,19 @@ public abstract class Virtqueue : InterruptHandler
     }
 
     /// <summary>
-    /// The same as <see cref="TryAddFramed"/> for a token whose frame is set, <paramref name="writableMask"/> all ones when the device writes
-    /// the payload and 0 otherwise, where it can be done without a call: with the format that most devices have, after the first time. False
-    /// says nothing but that it can't be done so.
+    /// The frame of a token that has one. When it <see cref="BufferFrame.IsKept"/>, a buffer can be added in it by
+    /// <see cref="AddKept"/>, without a call: with the format that most devices have, after the first time.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal bool TryAddKept(uint token, in DmaBuffer payload, uint writableMask) =>
-        this is SplitVirtqueue split && split.TryAddKeptHere(token, payload, writableMask);
+    internal ref BufferFrame KeptFrame(uint token) => ref Unsafe.As<RingVirtqueue>(this).FrameAt(token);
+
+    /// <summary>
+    /// Adds a buffer in a frame that is kept. <paramref name="writableMask"/> is all ones when the device writes the
+    /// payload, and 0 otherwise.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
+        Unsafe.As<SplitVirtqueue>(this).AddKeptHere(ref frame, payload, writableMask);
 
     /// <summary>Tells the device about everything added since the last kick, if it wants to be told.</summary>
     public abstract void Kick();
@@ -129,8 +142,17 @@ public abstract class Virtqueue : InterruptHandler
     /// Takes back one used buffer. <see cref="UsedBuffer.None"/> when there is none, or when the device broke the ring
     /// (<see cref="IsBroken"/>).
     /// </summary>
+    public abstract UsedBuffer TakeUsed();
+
+    /// <summary>
+    /// Takes back a buffer that <see cref="AddKept"/> added, of which the device wrote all that was lent: its token. <see cref="NotFull"/> says
+    /// nothing but that the next one is not known to be such: <see cref="TakeUsed"/> has to be asked.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public UsedBuffer TakeUsed() => this is SplitVirtqueue split ? split.TakeUsedHere() : TakeUsedThere();
+    internal int TakeFull() => Unsafe.As<RingVirtqueue>(this).IsMoreSeen ? Unsafe.As<SplitVirtqueue>(this).TakeFullHere() : NotFull;
+
+    /// <summary>What is to be done when <see cref="TakeFull"/> found nothing.</summary>
+    internal abstract UsedOutlook LookForUsed();
 
     /// <summary>The same as <see cref="TakeUsed"/>: token, and how many bytes were written, at most what was lent; false when there is none.</summary>
     public bool TryTakeUsed(out ushort token, out uint written)
@@ -166,6 +188,4 @@ public abstract class Virtqueue : InterruptHandler
     private protected abstract bool HasFrame(ushort token);
 
     private protected abstract bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask);
-
-    private protected abstract UsedBuffer TakeUsedThere();
 }

@@ -12,6 +12,8 @@ public static unsafe class Unsafe
     [Intrinsic] public static ref T AsRef<T>(void* source) => ref *(T*)null;
     [Intrinsic] public static ref T AsRef<T>(scoped ref readonly T source) => ref *(T*)null;
     [Intrinsic] public static bool IsAddressLessThan<T>(ref readonly T left, ref readonly T right) => Missing<bool>();
+    [Intrinsic] public static ref T NullRef<T>() where T : allows ref struct => ref *(T*)null;
+    [Intrinsic] public static bool IsNullRef<T>(ref readonly T source) where T : allows ref struct => Missing<bool>();
     [Intrinsic] public static bool AreSame<T>(ref readonly T left, ref readonly T right) => Missing<bool>();
     [Intrinsic] public static int SizeOf<T>() => Missing<int>();
     [Intrinsic] public static T ReadUnaligned<T>(void* source) => Missing<T>();
