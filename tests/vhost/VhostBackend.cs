@@ -139,8 +139,7 @@ internal sealed unsafe partial class VhostBackend : IDisposable
         {
             if (entries[FixedEntries + i].Seen != 0)
             {
-                _queues[i].TakeKick();
-                OnKick(_queues[i]);
+                OnKick(_queues[i], _queues[i].TakeKick());
             }
         }
         if (entries[1].Seen != 0 && _peer is not null)
@@ -180,9 +179,11 @@ internal sealed unsafe partial class VhostBackend : IDisposable
         }
     }
 
-    private void OnKick(VhostQueue queue)
+    private void OnKick(VhostQueue queue, ulong times)
     {
-        if (queue.Ring is not null && !queue.IsDeaf && (_disk.OnKick is null || !_disk.OnKick(queue)))
+        // Only one that was rung once gets lost: the driver rings once more, and not a third time.
+        bool isLost = times == 1 && _disk.OnKick is not null && _disk.OnKick(queue);
+        if (queue.Ring is not null && !queue.IsDeaf && !isLost)
         {
             Look(queue);
         }

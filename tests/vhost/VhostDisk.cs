@@ -103,7 +103,7 @@ internal sealed partial class VhostDisk
     /// <summary>Chooses id and length of the used entry.</summary>
     internal Func<VhostRequest, uint, (uint Id, uint Length)>? OnUsed { get; set; }
 
-    /// <summary>True when a doorbell is not heard.</summary>
+    /// <summary>True when a doorbell that was rung once is not heard.</summary>
     internal Func<VhostQueue, bool>? OnKick { get; set; }
 
     /// <summary>True when an interrupt that the driver wants gets lost.</summary>

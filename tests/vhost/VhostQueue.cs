@@ -63,11 +63,12 @@ internal sealed unsafe class VhostQueue(int index)
         Call = file;
     }
 
-    /// <summary>Empties the doorbell.</summary>
-    internal void TakeKick()
+    /// <summary>Empties the doorbell, and says how often it was rung: several times are seen as one by a device that is slow.</summary>
+    internal ulong TakeKick()
     {
-        ulong count;
+        ulong count = 0;
         Native.Read(Kick, &count, sizeof(ulong));
+        return count;
     }
 
     /// <summary>Interrupts the guest, whatever its ring says.</summary>
