@@ -20,8 +20,11 @@ internal unsafe struct BufferFrame
     internal ushort Head;
     internal FrameState State;
 
-    /// <summary>True when only the payload's entry has to be written.</summary>
-    internal readonly bool IsKept => Payload != null;
+    /// <summary>True when the payload's entry has a place that stays: with split rings.</summary>
+    internal readonly bool HasPlace => Payload != null;
+
+    /// <summary>True when the frame has its descriptors.</summary>
+    internal readonly bool IsKept => State != FrameState.Nothing;
 }
 
 /// <summary>What a frame keeps.</summary>

@@ -128,10 +128,16 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
     private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask)
     {
         ref BufferFrame frame = ref FrameAt(token);
-        if (frame.State == FrameState.Nothing)
+        if (!frame.IsKept)
         {
             return TryAddFirst(token, payload, writableMask);
         }
+        AddKeptThere(ref frame, payload, writableMask);
+        return true;
+    }
+
+    private protected override void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
+    {
         ushort head = frame.Head;
         uint length = payload.Length;
         uint writeFlag = writableMask & (uint)PackedLayout.DescriptorWrite << 16;
@@ -175,7 +181,6 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         slot.Expected = (ulong)(frame.Last.Length + (length & writableMask)) << 32 | head;
         _added++;
         Barriers.PublishDescriptor((ushort*)((byte*)first + PackedLayout.FlagsOffset), (ushort)flags);
-        return true;
     }
 
     /// <inheritdoc/>

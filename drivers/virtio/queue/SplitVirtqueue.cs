@@ -123,6 +123,9 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         return true;
     }
 
+    private protected override void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
+        AddKeptHere(ref frame, payload, writableMask);
+
     /// <summary>See <see cref="Virtqueue.AddKept"/>; a mask, so that there is no branch.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void AddKeptHere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)

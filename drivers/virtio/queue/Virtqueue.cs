@@ -119,7 +119,7 @@ public abstract class Virtqueue : InterruptHandler
 
     /// <summary>
     /// The frame of a token that has one. When it <see cref="BufferFrame.IsKept"/>, a buffer can be added in it by
-    /// <see cref="AddKept"/>, without a call: with the format that most devices have, after the first time.
+    /// <see cref="AddKept"/>: after the first time.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ref BufferFrame KeptFrame(uint token) => ref Unsafe.As<RingVirtqueue>(this).FrameAt(token);
@@ -129,8 +129,17 @@ public abstract class Virtqueue : InterruptHandler
     /// payload, and 0 otherwise.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
-        Unsafe.As<SplitVirtqueue>(this).AddKeptHere(ref frame, payload, writableMask);
+    internal void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
+    {
+        if (frame.HasPlace)
+        {
+            Unsafe.As<SplitVirtqueue>(this).AddKeptHere(ref frame, payload, writableMask);
+        }
+        else
+        {
+            AddKeptThere(ref frame, payload, writableMask);
+        }
+    }
 
     /// <summary>Tells the device about everything added since the last kick, if it wants to be told.</summary>
     public abstract void Kick();
@@ -186,6 +195,8 @@ public abstract class Virtqueue : InterruptHandler
     public abstract void Free();
 
     private protected abstract bool HasFrame(ushort token);
+
+    private protected abstract void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask);
 
     private protected abstract bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask);
 }
