@@ -1,4 +1,5 @@
 // The trace of one device: lines, numbered and with their time. docs/traces.md says what they mean.
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Virtio.Trace;
@@ -45,12 +46,15 @@ public sealed unsafe partial class DeviceTrace
     public void Look() => Touch(-1);
 
     /// <summary>Begins a line.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal TraceText Begin(string what) => _text.Clear().Add(what);
 
     /// <summary>What follows in the line is for people: the clause first.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal TraceText Note(string clause) => _text.Add(" ; ").Add(clause);
 
     /// <summary>Ends a line.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal void End()
     {
         EndRepeats();
@@ -74,6 +78,7 @@ public sealed unsafe partial class DeviceTrace
         Put(_lastRead);
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void EndRepeats()
     {
         if (_repeats != 0)
@@ -84,6 +89,7 @@ public sealed unsafe partial class DeviceTrace
         }
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void Put(TraceText text)
     {
         Head().Add(text);

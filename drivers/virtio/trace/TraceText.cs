@@ -1,9 +1,12 @@
 // A line of a trace while it is written: ASCII of bounded length, nothing allocated.
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Virtio.Trace;
 
-/// <summary>Text of at most 4096 bytes; what does not fit is cut off, and the text ends with dots then.</summary>
+/// <summary>
+/// Text of at most 4096 bytes; what does not fit is cut off, and the text ends with dots then. Nothing is inlined: traces are to be small, not fast.
+/// </summary>
 public sealed class TraceText
 {
     private const int Most = 4096;
@@ -16,6 +19,7 @@ public sealed class TraceText
     public ReadOnlySpan<byte> Bytes => new(_bytes, 0, _length);
 
     /// <summary>Begins anew.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public TraceText Clear()
     {
         _length = 0;
@@ -23,6 +27,7 @@ public sealed class TraceText
     }
 
     /// <summary>Adds ASCII.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public TraceText Add(string text)
     {
         for (int i = 0; i < text.Length; i++)
@@ -33,6 +38,7 @@ public sealed class TraceText
     }
 
     /// <summary>Adds a number, decimal.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public TraceText Add(ulong value)
     {
         ulong unit = 1;
@@ -48,9 +54,11 @@ public sealed class TraceText
     }
 
     /// <summary>Adds a number in hexadecimal, with <c>0x</c>.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public TraceText Hex(ulong value) => Add("0x").Digits(value, 1);
 
     /// <summary>Adds a number in hexadecimal, as <paramref name="least"/> digits or more.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public TraceText Digits(ulong value, int least)
     {
         for (int shift = 60; shift >= 0; shift -= 4)
@@ -65,6 +73,7 @@ public sealed class TraceText
     }
 
     /// <summary>Adds bytes, two hexadecimal digits each.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     public TraceText Dump(ReadOnlySpan<byte> bytes)
     {
         for (int i = 0; i < bytes.Length; i++)
@@ -95,6 +104,7 @@ public sealed class TraceText
         return same;
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private void Put(byte value)
     {
         Contract.Require(value is >= 0x20 and < 0x7F, "a trace is printable ASCII");
