@@ -161,6 +161,7 @@ internal sealed class DiskPlayer : Player
                 throw new InvalidOperationException("no memory");
             }
             _memory.Add(piece.Memory, memory);
+            Replay.NameMemory(piece.Memory, Replay.LastMemory);
         }
         return memory.Slice(piece.Offset, piece.Length);
     }

@@ -18,8 +18,7 @@ internal sealed partial class Replay : IDisposable
 {
     private readonly TraceEvent[] _events;
     private readonly Dictionary<string, string> _answers = [];
-    private readonly Dictionary<string, string> _namesHere = [];
-    private readonly Dictionary<string, string> _namesThere = [];
+    private readonly ReplayPlaces _places = new();
     private readonly DeviceTrace _trace;
     private readonly int _maxRecoveries;
     private int _at;
@@ -151,6 +150,12 @@ internal sealed partial class Replay : IDisposable
     /// <summary>The number of the next line among those of the device.</summary>
     internal int At => _at;
 
+    /// <summary>The name of what was allocated last, here.</summary>
+    internal string LastMemory { get; private set; } = "";
+
+    /// <summary>Says that memory of the application has one name there and another here.</summary>
+    internal void NameMemory(string there, string here) => _places.Name(there, here);
+
     /// <summary>All lines.</summary>
     internal IReadOnlyList<TraceEvent> Events => _events;
 
@@ -162,6 +167,10 @@ internal sealed partial class Replay : IDisposable
     {
         // The mark, the number and the time come first.
         TraceEvent said = new(line.Split(" ; ", 2)[0].Split(' ', 4)[3]);
+        if (said.Words[0] == "alloc")
+        {
+            LastMemory = said.Words[1];
+        }
         if (said.Kind is not (TraceKind.Driver or TraceKind.Used))
         {
             return;
@@ -177,7 +186,7 @@ internal sealed partial class Replay : IDisposable
             return; // recording ended in the middle of something
         }
         TraceEvent expected = _events[_at];
-        if (!IsSame(expected, said))
+        if (!_places.IsSame(expected, said))
         {
             throw new ReplayMismatchException(expected, $"the driver did `{said.Text}`");
         }
@@ -395,50 +404,6 @@ internal sealed partial class Replay : IDisposable
     /// <summary>The next thing that the driver does, for messages.</summary>
     private TraceEvent? NextOfDriver() =>
         _events.Skip(_at).FirstOrDefault(next => next.Kind is not (TraceKind.Information or TraceKind.Selector or TraceKind.Question));
-
-    /// <summary>True when both lines say the same: addresses by what belongs together, long contents not at all.</summary>
-    private bool IsSame(TraceEvent there, TraceEvent here)
-    {
-        if (there.Words[0] != here.Words[0] || (there.Kind != TraceKind.Used && there.Words.Length != here.Words.Length))
-        {
-            return false;
-        }
-        int count = there.Kind == TraceKind.Used ? 5 : there.Words.Length; // behind them is what the device wrote
-        for (int i = 0; i < count; i++)
-        {
-            if (i >= here.Words.Length || !IsSame(there.Words[i], here.Words[i]))
-            {
-                return false;
-            }
-        }
-        return true;
-    }
-
-    private bool IsSame(string there, string here)
-    {
-        if (there == here && there[0] != 'm')
-        {
-            return true;
-        }
-        if (there[0] == '#' && here[0] is '#')
-        {
-            return true;
-        }
-        if (there[0] != 'm' || here[0] != 'm')
-        {
-            return false;
-        }
-        string[] apart = there.Split(':');
-        string[] apartHere = here.Split(':');
-        if (apart.Length != apartHere.Length || apart[^1] != apartHere[^1] && apart.Length > 1)
-        {
-            return false;
-        }
-        // One name there is one name here, and the other way round.
-        return _namesHere.TryAdd(apart[0], apartHere[0]) | _namesThere.TryAdd(apartHere[0], apart[0])
-            ? _namesHere[apart[0]] == apartHere[0] && _namesThere[apartHere[0]] == apart[0]
-            : _namesHere[apart[0]] == apartHere[0];
-    }
 
     private sealed class Listener(Replay replay) : TraceSink
     {

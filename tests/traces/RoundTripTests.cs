@@ -1,12 +1,16 @@
 // What is recorded on the fake machine can be replayed at once, line by line.
+using System.Diagnostics;
+using System.IO;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Console;
+using VirtioSharp.Drivers.Entropy;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Tests.Backends;
 using VirtioSharp.Tests.Backends.Fake;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Entropy;
 using VirtioSharp.Tests.Fakes.Virtio;
 using Xunit;
 
@@ -92,6 +96,47 @@ public sealed class RoundTripTests
         ReplayStrictly(recording.Lines);
     }
 
+    [Theory]
+    [InlineData(QueueFeatures.Split)]
+    [InlineData(QueueFeatures.Packed | QueueFeatures.EventIndex)]
+    public void A_trace_of_a_source_of_random_bytes_is_replayed_line_by_line(QueueFeatures features)
+    {
+        using TraceRecording recording = new();
+        using FakeMachine machine = new();
+        FakeEntropyDevice device = new();
+        byte[] bytes = new byte[96];
+        new Random(1).NextBytes(bytes);
+        device.Give(bytes);
+        Offer(device, features);
+        machine.Plug(device);
+        EntropySource source = FakeBinding.AttachOne<EntropySource>(machine);
+        for (int i = 1; i <= 3; i++)
+        {
+            Asked asked = new();
+            asked.Prepare(new byte[64], 0, 16 * i);
+            Assert.Equal(IoStatus.Ok, source.Submit(asked));
+            Waiting.Until(source, machine.Clock, () => asked.Status == IoStatus.Ok, "random bytes");
+        }
+        source.Remove();
+        ReplayStrictly(recording.Lines);
+    }
+
+    [Fact]
+    public void The_tool_finds_the_lines_of_a_device_in_a_log()
+    {
+        string log = Path.GetTempFileName();
+        File.WriteAllText(log, "a boot\r\n@d0 0 1 trace 1 pci type 2\r\n> @d1 0 2 trace 1 pci type 3\r\nnot @d0 this\r\n@d0 1 3 enable = yes ; PCI\r\n");
+        using Process tool = Process.Start(new ProcessStartInfo(Path.Combine(Architecture.SourceTree.Root, "tools", "trace-from-log"), [log, "d0"])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        string found = tool.StandardOutput.ReadToEnd();
+        tool.WaitForExit();
+        File.Delete(log);
+        Assert.Equal("@d0 0 1 trace 1 pci type 2\n@d0 1 3 enable = yes ; PCI\n", found);
+        Assert.Equal(["d0", "d1"], TraceFile.Devices(["@d0 0 1 trace", "> @d1 0 2 trace", "not @d0 this"]));
+    }
+
     /// <summary>Replays what this driver did just before: nothing may be missing, nothing added, and nobody was too fast.</summary>
     internal static Replay ReplayStrictly(List<string> lines)
     {
@@ -99,6 +144,13 @@ public sealed class RoundTripTests
         Assert.True(replay.Compared > 20);
         Assert.Equal((0, 0, 0), (replay.LeftOut, replay.Added, replay.Raced));
         return replay;
+    }
+
+    private sealed class Asked : EntropyRequest
+    {
+        protected override void OnCompleted()
+        {
+        }
     }
 
     internal static void Offer(FakeVirtioDevice device, QueueFeatures features) =>

@@ -6,17 +6,19 @@ namespace VirtioSharp.Tests.Traces;
 
 public sealed class TraceReplayTests
 {
-    /// <summary>All traces there are, one for each device in a file.</summary>
+    /// <summary>All traces there are, one for each device in a file; with <c>TRACE=file</c> in the environment those of that file only.</summary>
     public static TheoryData<string, string> Traces
     {
         get
         {
             TheoryData<string, string> data = [];
-            foreach (string path in Directory.EnumerateFiles(TraceFile.Folder, "*.trace").Order(StringComparer.Ordinal))
+            string? only = Environment.GetEnvironmentVariable("TRACE");
+            string[] paths = only is null ? Directory.GetFiles(TraceFile.Folder, "*.trace") : [Path.GetFullPath(only)];
+            foreach (string path in paths.Order(StringComparer.Ordinal))
             {
                 foreach (string device in TraceFile.Devices(File.ReadLines(path)))
                 {
-                    data.Add(Path.GetFileName(path), device);
+                    data.Add(Path.GetRelativePath(TraceFile.Folder, path), device);
                 }
             }
             return data;
