@@ -12,7 +12,7 @@ internal static class History
         Directory.CreateDirectory(Folder);
         string name = $"{Folder}/{result.Date.Replace(" ", "T", StringComparison.Ordinal).Replace(":", "", StringComparison.Ordinal)}-{result.Commit.TrimEnd('+')}.json";
         result.Write(name);
-        List<BenchResult> all = [.. Directory.GetFiles(Folder, "*.json").Order(StringComparer.Ordinal).Select(BenchResult.Read)];
+        List<BenchResult> all = [.. Directory.GetFiles(Folder, "20*.json").Order(StringComparer.Ordinal).Select(BenchResult.Read)];
         Plots.DrawHistory(all, $"{Folder}/history.svg");
         Plots.Draw(all[^1], $"{Folder}/latest.svg");
         return $"{name}, {Folder}/history.svg, {Folder}/latest.svg";

@@ -48,7 +48,8 @@ internal sealed class MachineRun
 
     public int ExitCode { get; }
 
-    public static string Kernel { get; set; } = "build/kernel.elf";
+    /// <summary>The kernel that is run; KERNEL names another one.</summary>
+    public static string Kernel { get; } = Environment.GetEnvironmentVariable("KERNEL") is { Length: > 0 } other ? other : "build/kernel.elf";
 
     public static string Counter => "build/bench/count.so";
 

@@ -33,7 +33,7 @@ internal static class Plots
         [
             .. shown.Select(name => new Series(name, [.. results.Select((result, index) => (Index: index + 1.0, Job: result.Jobs.FirstOrDefault(job =>
                     job.Job == name && job.Api == "await" && job.Mode == "interrupts" && job.Ring == "split")))
-                .Where(each => each.Job is not null).Select(each => (each.Index, number(each.Job!)))])).Where(series => series.Points.Count != 0),
+                .Where(each => each.Job is not null && number(each.Job) > 0).Select(each => (each.Index, number(each.Job!)))])).Where(series => series.Points.Count != 0),
         ];
         string Label(double index) => results[(int)index - 1].Commit;
         new Svg()
