@@ -44,6 +44,15 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>Devices are asked whether they may still use memory that is being freed (address, length).</summary>
     public List<Func<ulong, uint, bool>> Users { get; } = [];
 
+    /// <summary>
+    /// False for a machine without an IOMMU, where nothing needs to be lent: devices reach whatever is allocated. What is found then is only what
+    /// lies outside of that.
+    /// </summary>
+    public bool Shares { get; set; } = true;
+
+    /// <inheritdoc/>
+    public override bool NeedsSharing => Shares;
+
     /// <summary>Called when something was lent: a device may look at any moment.</summary>
     public Action? AfterShare { get; set; }
 
@@ -112,6 +121,10 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     public override void Share(in DmaBuffer buffer, DmaDirection direction)
     {
         Find(buffer, "shared");
+        if (!Shares)
+        {
+            return;
+        }
         bool isReading = direction == DmaDirection.ToDevice;
         violations.Require(!IsAnyLent(buffer.DeviceAddress, buffer.Length, isReading), "memory was lent twice, once for writing");
         Lent added = new()
@@ -137,6 +150,10 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     public override void Unshare(in DmaBuffer buffer, DmaDirection direction)
     {
         Find(buffer, "unshared");
+        if (!Shares)
+        {
+            return;
+        }
         (ulong address, uint length) = (buffer.DeviceAddress, buffer.Length);
         Lent? found = null;
         if (_lent.TryGetValue(FirstPage(address), out List<Lent>? first))
@@ -155,12 +172,13 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     }
 
     /// <summary>True when the device may reach all of the range in that direction.</summary>
-    public bool IsLent(ulong address, uint length, bool forWriting) => FindLent(address, length, forWriting) is not null;
+    public bool IsLent(ulong address, uint length, bool forWriting) =>
+        Shares ? FindLent(address, length, forWriting) is not null : FindAllocation(address, length) is { IsFree: false };
 
     /// <summary>The device reads; what it was not lent is a fault of the driver that gave it the address.</summary>
     public void DeviceRead(ulong address, Span<byte> into)
     {
-        if (FindLent(address, (uint)into.Length, forWriting: false) is null)
+        if (!IsLent(address, (uint)into.Length, forWriting: false))
         {
             violations.Break($"the device was told to read {into.Length} bytes at 0x{address:X}, which were not lent for reading");
         }
@@ -179,14 +197,13 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
     /// <summary>A device that lies writes; outside of what it was lent nothing happens, as behind an IOMMU.</summary>
     public bool TryDeviceWrite(ulong address, ReadOnlySpan<byte> bytes)
     {
-        Lent? lent = FindLent(address, (uint)bytes.Length, forWriting: true);
-        if (lent is null)
+        if (!IsLent(address, (uint)bytes.Length, forWriting: true))
         {
             BlockedAccesses++;
             return false;
         }
         bytes.CopyTo(Raw(address, bytes.Length));
-        if (lent.Content is not null)
+        if (Shares && FindLent(address, (uint)bytes.Length, forWriting: true) is { Content: not null } lent)
         {
             bytes.CopyTo(lent.Content.AsSpan((int)(address - lent.Address)));
         }

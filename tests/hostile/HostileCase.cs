@@ -70,6 +70,12 @@ public sealed record HostileCase(string Id, string Story, Outcome Expected, Acti
     /// <summary>The ways to interrupt with which it makes sense.</summary>
     public Ways Ways { get; init; } = Ways.All;
 
+    /// <summary>True when it makes a difference to it whether memory is lent: it is played without an IOMMU as well.</summary>
+    public bool IsPlayedBare { get; init; }
+
+    /// <summary>True when it is about lending itself, which there is none of without an IOMMU.</summary>
+    public bool IsAboutLending { get; init; }
+
     /// <summary>
     /// True when it is about rings or interrupts: it is played with every ring and every way to interrupt together. The others are played with
     /// every ring, and with every way to interrupt.
@@ -106,10 +112,13 @@ public sealed record HostileCase(string Id, string Story, Outcome Expected, Acti
     /// <summary>True when a place has everything that the case is about.</summary>
     public bool Fits(Place place) => Has(place) && (IsAboutRings || HasUsualRing(place) || place.HasUsualWay);
 
-    private bool Has(Place place) => Machines.HasFlag(place.Machine) && Rings.HasFlag(place.Ring) && Ways.HasFlag(place.Way);
+    private bool Has(Place place) =>
+        Machines.HasFlag(place.Machine) && Rings.HasFlag(place.Ring) && Ways.HasFlag(place.Way) &&
+        (place.Memory == Memories.Lent || (IsPlayedBare && !IsAboutLending));
 
     /// <summary>The last ring that the case and the transport have: with EVENT_IDX where there is a choice.</summary>
-    private bool HasUsualRing(Place place) => !Place.All.Any(other => other.Machine == place.Machine && other.Ring > place.Ring && Has(other));
+    private bool HasUsualRing(Place place) => !Place.All.Any(other =>
+        other.Machine == place.Machine && other.Memory == place.Memory && other.Ring > place.Ring && Has(other));
 
     /// <inheritdoc/>
     public override string ToString() => $"{Id}: {Story}";

@@ -17,13 +17,13 @@ public sealed class HostileProbeTests
     [Theory]
     [MemberData(nameof(Everywhere))]
     public void R09_without_memory_at_any_allocation_the_probe_fails_and_leaks_nothing(Subject subject, Machines machine, Rings ring, Ways way) =>
-        ProbeSteps.WithoutMemoryAtEachAllocation(() => new HostileScene(new Place(machine, ring, way), subject));
+        ProbeSteps.WithoutMemoryAtEachAllocation(() => new HostileScene(new Place(machine, ring, way, Memories.Lent), subject));
 
     [Theory]
     [MemberData(nameof(Everywhere))]
     public void R10_a_device_that_vanishes_at_any_step_of_the_probe_is_refused(Subject subject, Machines machine, Rings ring, Ways way) =>
         ProbeSteps.VanishingAtEachAccess(
-            () => new HostileScene(new Place(machine, ring, way), subject),
+            () => new HostileScene(new Place(machine, ring, way, Memories.Lent), subject),
             (scene, isGone) =>
             {
                 scene.OnRead((_, value) => isGone() ? uint.MaxValue : value);
@@ -35,7 +35,7 @@ public sealed class HostileProbeTests
     [MemberData(nameof(OverPci))]
     public void C13_a_function_that_vanishes_at_any_access_to_config_space_is_survived(Subject subject, Machines machine, Rings ring, Ways way) =>
         ProbeSteps.VanishingAtEachAccess(
-            () => new HostileScene(new Place(machine, ring, way), subject),
+            () => new HostileScene(new Place(machine, ring, way, Memories.Lent), subject),
             (scene, isGone) =>
             {
                 scene.AnyFunction!.OnConfigRead = (_, _, value) => isGone() ? uint.MaxValue : value;
@@ -47,7 +47,7 @@ public sealed class HostileProbeTests
     [MemberData(nameof(Everywhere))]
     public void I04_after_the_driver_has_ended_no_interrupt_reaches_it(Subject subject, Machines machine, Rings ring, Ways way)
     {
-        using HostileScene scene = new(new Place(machine, ring, way), subject);
+        using HostileScene scene = new(new Place(machine, ring, way, Memories.Lent), subject);
         scene.Attach();
         scene.InService!.Remove();
         int before = scene.Machine.Interrupts;
@@ -63,7 +63,7 @@ public sealed class HostileProbeTests
     private static TheoryData<Subject, Machines, Rings, Ways> Select(Machines machines)
     {
         TheoryData<Subject, Machines, Rings, Ways> data = [];
-        foreach (Place place in Place.All.Where(place => machines.HasFlag(place.Machine) && Rings.Plain.HasFlag(place.Ring)))
+        foreach (Place place in Place.All.Where(place => machines.HasFlag(place.Machine) && Rings.Plain.HasFlag(place.Ring) && place.Memory == Memories.Lent))
         {
             foreach (Subject subject in new[] { Subject.Disk, Subject.Console })
             {

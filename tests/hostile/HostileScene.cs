@@ -27,6 +27,7 @@ public sealed class HostileScene : IDisposable
     public HostileScene(Place place, Subject subject = Subject.Disk)
     {
         Place = place;
+        Machine.FakeDma.Shares = place.Memory == Memories.Lent;
         Device = subject == Subject.Disk ? new FakeBlockDevice(256) : new FakeConsoleDevice(ports: subject == Subject.Ports ? 4 : 0);
         Device.OfferedFeatures &= place.HasEvent ? ulong.MaxValue : ~FakeVirtioDevice.EventIndex;
         Device.OfferedFeatures |= place.IsPacked ? FakeVirtioDevice.RingPacked : 0;

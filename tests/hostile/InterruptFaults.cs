@@ -5,7 +5,7 @@ namespace VirtioSharp.Tests.Hostile;
 public static class InterruptFaults
 {
     /// <summary>The cases.</summary>
-    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { IsAboutRings = true });
+    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { IsAboutRings = true, IsPlayedBare = true });
 
     private static IEnumerable<HostileCase> Cases =>
     [

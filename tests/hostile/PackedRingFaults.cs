@@ -12,7 +12,7 @@ public static class PackedRingFaults
     private const ushort Descriptor = 2;
 
     /// <summary>The cases.</summary>
-    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { Rings = Rings.AnyPacked, IsAboutRings = true });
+    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { Rings = Rings.AnyPacked, IsAboutRings = true, IsPlayedBare = true });
 
     private static IEnumerable<HostileCase> Cases =>
     [

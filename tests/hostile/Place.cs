@@ -94,12 +94,26 @@ public enum Ways
     All = Some | None,
 }
 
+/// <summary>What a device can reach.</summary>
+[Flags]
+public enum Memories
+{
+    /// <summary>What is lent to it, for as long as it is, as behind an IOMMU.</summary>
+    Lent = 1,
+
+    /// <summary>Everything that is allocated. Queues keep descriptors then from request to request.</summary>
+    Bare = 2,
+
+    /// <summary>Either.</summary>
+    All = Lent | Bare,
+}
+
 /// <summary>One of each.</summary>
-public readonly record struct Place(Machines Machine, Rings Ring, Ways Way)
+public readonly record struct Place(Machines Machine, Rings Ring, Ways Way, Memories Memory = Memories.Lent)
 {
     /// <summary>
     /// All that can be: without a BAR there is no MSI-X table, on no bus there are no messages, a function from before 1.0 has no MSI here,
-    /// and before 1.0 there was no packed ring.
+    /// and before 1.0 there was no packed ring. Without an IOMMU each ring is there once, with the usual way to interrupt.
     /// </summary>
     public static IReadOnlyList<Place> All { get; } = [.. Make()];
 
@@ -131,7 +145,12 @@ public readonly record struct Place(Machines Machine, Rings Ring, Ways Way)
             {
                 foreach (Ways way in new[] { Ways.MsiX, Ways.Msi, Ways.Pin, Ways.None }.Where(each => ways.HasFlag(each)))
                 {
-                    yield return new Place(machine, ring, way);
+                    yield return new Place(machine, ring, way, Memories.Lent);
+                    Place bare = new(machine, ring, way, Memories.Bare);
+                    if (bare.HasUsualWay)
+                    {
+                        yield return bare;
+                    }
                 }
             }
         }

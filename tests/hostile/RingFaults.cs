@@ -1,6 +1,7 @@
 // Faults in the used ring, whatever its format, and in what else the device writes there.
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Contracts;
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
@@ -9,7 +10,7 @@ namespace VirtioSharp.Tests.Hostile;
 public static class RingFaults
 {
     /// <summary>The cases.</summary>
-    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { IsAboutRings = true });
+    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { IsAboutRings = true, IsPlayedBare = true });
 
     private static IEnumerable<HostileCase> Cases =>
     [
@@ -42,12 +43,13 @@ public static class RingFaults
         { OnLegacy = Outcome.Works, Requirements = "SPLIT-USED-1 SPLIT-USED-2" },
         new("U15", "a legacy device says that it wrote into what it can only read", Outcome.Works, scene =>
             scene.Queue.OnUsed = (id, length) => (id, length + 1024)) { Machines = Machines.Legacy, Requirements = "BLK-LEGACY-4 SPLIT-LEGACY-6" },
-        new("U16", "used entries become others once they were read", Outcome.Works, RewriteWhatWasRead),
+        new("U16", "used entries become others once they were read", Outcome.Works, RewriteWhatWasRead)
+        { IsAboutLending = true },
         new("U17", "the device rewrites the descriptor table", Outcome.Works, scene =>
         {
             scene.Disk.IsTamperingAllowed = true;
             scene.WhileHeld(() => scene.Machine.FakeDma.Raw(scene.Queue.DescriptorArea, 16 * scene.Queue.Size).Fill(0xFF));
-        }) { Rings = Rings.AnySplit },
+        }) { Rings = Rings.AnySplit, Then = FillAgainAndAgain },
         new("U18", "the device rewrites the available ring", Outcome.Works, scene => scene.WhileHeld(() =>
             scene.Machine.FakeDma.Raw(scene.Queue.DriverArea + 4, 2 * scene.Queue.Size).Fill(0xFF)))
         { Rings = Rings.AnySplit },
@@ -120,4 +122,23 @@ public static class RingFaults
             scene.Machine.FakeDma.AfterUnshare = null;
         }
     });
+
+    /// <summary>
+    /// More requests than there is room for, three times. What a queue keeps in its descriptors without an IOMMU a device can change, to its own harm.
+    /// </summary>
+    private static void FillAgainAndAgain(HostileScene scene)
+    {
+        for (int round = 0; round < 3 && scene.Place.Memory == Memories.Lent; round++)
+        {
+            TestRequest[] requests = [.. Enumerable.Range(0, 25).Select(i => DiskWork.New(scene, BlockOperation.Read, (ulong)i, 512))];
+            Assert.All(requests, request => Assert.Equal(IoStatus.Ok, scene.BlockDriver.Submit(request)));
+            scene.BlockDriver.Kick();
+            DiskWork.Wait(scene, requests);
+            foreach (TestRequest request in requests)
+            {
+                Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions));
+                scene.Machine.Dma.Free(request.Buffers[0]);
+            }
+        }
+    }
 }
