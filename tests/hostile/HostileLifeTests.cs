@@ -30,6 +30,7 @@ public sealed class HostileLifeTests() : DiskScene(new FakeBlockDevice(4096))
         Assert.Equal(batches, Device.Queues[0].Notifications);
         Assert.InRange(Device.Queues[0].Signals, batches, batches + 1);
         Assert.Equal(0, Device.Queues[0].UnwantedNotifications);
+        Assert.Equal(0ul, Disk.LostDoorbells); // none of them came late
     }
 
     [Theory]
