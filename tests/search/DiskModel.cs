@@ -58,6 +58,7 @@ internal sealed class DiskModel : IDisposable
         _device.OfferedFeatures &= ~((setup & 32) != 0 ? FakeVirtioDevice.EventIndex : 0);
         _device.OfferedFeatures &= ~((setup & 64) != 0 ? FakeVirtioDevice.IndirectDescriptors : 0);
         _device.Limit((setup & 128) != 0 ? 2u : 0, (setup & 256) != 0 ? 1024u : 0);
+        _machine.FakeDma.Shares = (setup >> 12 & 1) == 0; // without an IOMMU requests go the short way
         uint version = (setup >> 9 & 7) == 7 ? 1u : 2;
         _isLegacy = version == 1;
         _isInOrder = !_isLegacy && (setup & 2) != 0;

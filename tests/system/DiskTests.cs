@@ -222,7 +222,7 @@ public sealed class DiskTests : IDisposable
         KernelResult result = KernelRun.Boot("q35", "run=bench ms=50", options);
         Assert.True(result.ExitCode == 33, result.Serial);
         string[] jobs = result.Lines.Where(line => line.StartsWith("JOB ")).ToArray();
-        Assert.Equal(8, jobs.Length);
+        Assert.Equal(9, jobs.Length);
         Assert.All(jobs, job => Assert.Matches(@"^JOB \w+ iops=[1-9]\d* errs=0 kicks_per_io=\d+\.\d+ irqs_per_io=\d+\.\d+ alloc_bytes_per_io=0\.000 ", job));
     }
 }
