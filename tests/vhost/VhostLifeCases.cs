@@ -25,7 +25,7 @@ internal static class VhostLifeCases
             {
                 foreach (VhostRequest request in kept)
                 {
-                    request.WriteStatus(VhostRequest.Ok);
+                    // Not their status: it may be that of a new request by now, and whoever says that it is well is believed (K06).
                     queue.Ring?.Push(request.Chain.Id, 4097, request.Chain.Descriptors);
                 }
                 kept = [];
