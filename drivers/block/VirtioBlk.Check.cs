@@ -1,5 +1,4 @@
 // A virtio block device: what is refused before the device sees anything (virtio 5.2.6.1).
-using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
@@ -23,7 +22,6 @@ public sealed partial class VirtioBlk
     private IoStatus Check(BlockRequest request) =>
         request.Operation <= BlockOperation.Write ? CheckTransfer(request) : CheckCommand(request);
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IoStatus CheckTransfer(BlockRequest request)
     {
         IoStatus status = CheckBuffers(request, out ulong sectors);
@@ -34,7 +32,6 @@ public sealed partial class VirtioBlk
         return _limits.IsReadOnly ? IoStatus.ReadOnly : _limits.Zones.Model != ZoneModel.HostManaged ? IoStatus.Ok : CheckManaged(request, sectors);
     }
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private IoStatus CheckManaged(BlockRequest request, ulong sectors)
     {
         // Wherever the request may be cut, a part has to be whole too.
@@ -50,7 +47,6 @@ public sealed partial class VirtioBlk
     }
 
     /// <summary>Buffers of whole blocks, which lie on the disk with the place they are for.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private IoStatus CheckBuffers(BlockRequest request, out ulong sectors)
     {
         ReadOnlySpan<DmaBuffer> buffers = request.Buffers;
@@ -76,7 +72,6 @@ public sealed partial class VirtioBlk
 
     private bool IsInside(ulong sector, ulong sectors) => sectors <= _limits.SectorCount && sector <= _limits.SectorCount - sectors;
 
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private IoStatus CheckCommand(BlockRequest request)
     {
         BlockOperation operation = request.Operation;

@@ -1,5 +1,4 @@
 // A virtio block device: how a request is cut into parts and given to the device (virtio 5.2.6).
-using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Block;
@@ -146,20 +145,16 @@ public sealed partial class VirtioBlk
 
     /// <summary>One request of the protocol, with the first <paramref name="segments"/> of <see cref="_segments"/>.</summary>
     private bool TryIssuePart(BlockRequest request, ulong sector, int segments, uint length, bool isRead) =>
-        _queue.TryIssue(request, TypeOf(request), sector, segments, isRead ? length : 0, isRead) ||
+        _queue.TryIssue(request, VirtioBlkFormat.TypeOf(request.Operation), sector, segments, isRead ? length : 0, isRead) ||
         (_queues.Length > 1 && TryIssueElsewhere(request, sector, segments, length, isRead));
 
-    private static uint TypeOf(BlockRequest request) =>
-        request.Operation <= BlockOperation.Write ? (uint)request.Operation : VirtioBlkFormat.TypeOf(request.Operation);
-
     /// <summary>Without room in one queue the next may have some.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
     private bool TryIssueElsewhere(BlockRequest request, ulong sector, int segments, uint length, bool isRead)
     {
         for (int i = 1; i < _queues.Length; i++)
         {
             UseNextQueue();
-            if (_queue.TryIssue(request, TypeOf(request), sector, segments, isRead ? length : 0, isRead))
+            if (_queue.TryIssue(request, VirtioBlkFormat.TypeOf(request.Operation), sector, segments, isRead ? length : 0, isRead))
             {
                 return true;
             }

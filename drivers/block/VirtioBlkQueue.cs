@@ -111,8 +111,7 @@ internal sealed unsafe class VirtioBlkQueue
         {
             return false;
         }
-        slot.IssuedTick = Tick;
-        _firstFree = slot.NextFree;
+        Hold(ref slot);
         return true;
     }
 
@@ -135,8 +134,7 @@ internal sealed unsafe class VirtioBlkQueue
             return false;
         }
         WriteHeader(number, type, sector);
-        slot.IssuedTick = Tick;
-        _firstFree = slot.NextFree;
+        Hold(ref slot);
         Ring.AddKept(ref frame, data, type - 1);
         return true;
     }
@@ -227,9 +225,7 @@ internal sealed unsafe class VirtioBlkQueue
     {
         ref Slot slot = ref SlotAt(number);
         status = Volatile.Read(ref *(_memory.Pointer + number * SlotLength + StatusOffset));
-        slot.IssuedTick = 0;
-        slot.NextFree = _firstFree;
-        _firstFree = number;
+        Release(ref slot, number);
         return slot.Request!;
     }
 
@@ -287,9 +283,7 @@ internal sealed unsafe class VirtioBlkQueue
         request = slot.Request!;
         CountPart(ref slot, request);
         issuedTick = slot.IssuedTick;
-        slot.IssuedTick = 0;
-        slot.NextFree = _firstFree;
-        _firstFree = number;
+        Release(ref slot, number);
         return true;
     }
 
@@ -327,14 +321,30 @@ internal sealed unsafe class VirtioBlkQueue
         *(slot + StatusOffset) = VirtioBlkFormat.StatusPoison;
     }
 
+    /// <summary>The device has what is in the first free slot.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Hold(ref Slot slot)
+    {
+        slot.IssuedTick = Tick;
+        _firstFree = slot.NextFree;
+    }
+
+    /// <summary>What was in the slot has come back; it is the next one to be used.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Release(ref Slot slot, uint number)
+    {
+        slot.IssuedTick = 0;
+        slot.NextFree = _firstFree;
+        _firstFree = number;
+    }
+
     /// <summary>The device has a part of a request, or one that is no read or write.</summary>
     private void HoldPart(BlockRequest request, uint number, uint readLength)
     {
         ref Slot slot = ref _slots[number];
         slot.Request = request;
         slot.PartLength = readLength;
-        slot.IssuedTick = Tick;
-        _firstFree = slot.NextFree;
+        Hold(ref slot);
         request.PendingParts++;
     }
 

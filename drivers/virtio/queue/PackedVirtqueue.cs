@@ -125,17 +125,6 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         return true;
     }
 
-    private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask)
-    {
-        ref BufferFrame frame = ref FrameAt(token);
-        if (!frame.IsKept)
-        {
-            return TryAddFirst(token, payload, writableMask);
-        }
-        AddKeptThere(ref frame, payload, writableMask);
-        return true;
-    }
-
     private protected override void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
     {
         ushort head = frame.Head;

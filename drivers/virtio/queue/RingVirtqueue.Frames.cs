@@ -31,28 +31,35 @@ public abstract unsafe partial class RingVirtqueue
         frame.Last = last;
     }
 
-    private protected override bool HasFrame(ushort token) => token < _frames.Length && _frames[token].First.Length != 0;
+    /// <inheritdoc/>
+    public override bool TryAddFramed(ushort token, in DmaBuffer payload, bool isWritable)
+    {
+        Contract.Require(token < _frames.Length && _frames[token].First.Length != 0, "a framed buffer whose frame was not set");
+        ref BufferFrame frame = ref _frames[token];
+        if (_sharing || _inOrder)
+        {
+            return TryAddPieces(token, payload, isWritable);
+        }
+        if (!frame.IsKept && (_broken || !TryKeep(token)))
+        {
+            return false;
+        }
+        AddKept(ref frame, payload, isWritable ? uint.MaxValue : 0);
+        return true;
+    }
 
     /// <summary>The frame of a token that has one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal ref BufferFrame FrameAt(uint token) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_frames), (nint)token);
 
-    /// <summary>Adds a framed buffer whose frame keeps nothing yet.</summary>
-    [MethodImpl(MethodImplOptions.NoInlining)]
-    private protected bool TryAddFirst(uint token, in DmaBuffer payload, uint writableMask)
+    /// <summary>Memory that is lent for each use has another address each time, and with IN_ORDER descriptors go round: nothing is kept.</summary>
+    private bool TryAddPieces(ushort token, in DmaBuffer payload, bool isWritable)
     {
-        if (!_sharing && !_inOrder)
-        {
-            return !_broken && TryKeep(token) && TryAddFramedThere(token, payload, writableMask);
-        }
-        // Memory that is lent for each use has another address each time; and with IN_ORDER descriptors go round.
-        bool isWritable = writableMask != 0;
-        DmaBuffer[] pair = _pair;
-        DmaBuffer[] single = _single;
-        pair[isWritable ? 0 : 1] = payload;
-        pair[isWritable ? 1 : 0] = isWritable ? _frames[token].Last : _frames[token].First;
-        single[0] = isWritable ? _frames[token].First : _frames[token].Last;
-        return isWritable ? TryAdd(single, pair, (ushort)token) : TryAdd(pair, single, (ushort)token);
+        ref BufferFrame frame = ref _frames[token];
+        _pair[isWritable ? 0 : 1] = payload;
+        _pair[isWritable ? 1 : 0] = isWritable ? frame.Last : frame.First;
+        _single[0] = isWritable ? frame.First : frame.Last;
+        return isWritable ? TryAdd(_single, _pair, token) : TryAdd(_pair, _single, token);
     }
 
     /// <summary>Writes what stays of a frame into its descriptors or its table.</summary>
@@ -78,7 +85,7 @@ public abstract unsafe partial class RingVirtqueue
     /// <summary>The slot behind another one of the same buffer.</summary>
     private protected ushort NextSlot(ushort number) => _slots[number].Next;
 
-    private bool TryKeep(uint token)
+    private bool TryKeep(ushort token)
     {
         FrameState state = UsesTable(FramePieces) ? FrameState.Table : FrameState.Chain;
         int descriptors = state == FrameState.Table ? 1 : FramePieces;
@@ -94,7 +101,7 @@ public abstract unsafe partial class RingVirtqueue
         }
         ref Slot slot = ref _slots[_firstFree];
         slot.Last = last;
-        slot.Token = (ushort)token;
+        slot.Token = token;
         slot.Descriptors = (ushort)descriptors;
         slot.IsKept = true;
         frame.State = state;

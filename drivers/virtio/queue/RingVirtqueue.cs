@@ -211,7 +211,9 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     }
 
     /// <summary>Sets what the format knows of its ring to the beginning; the ring is zeroed.</summary>
-    private protected abstract void BeginRing();
+    private protected virtual void BeginRing()
+    {
+    }
 
     /// <summary>Nothing that the device writes is looked at from here on.</summary>
     private protected abstract void EndRing();

@@ -112,17 +112,6 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         return true;
     }
 
-    private protected override bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask)
-    {
-        ref BufferFrame frame = ref FrameAt(token);
-        if (!frame.IsKept)
-        {
-            return TryAddFirst(token, payload, writableMask);
-        }
-        AddKeptHere(ref frame, payload, writableMask);
-        return true;
-    }
-
     private protected override void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
         AddKeptHere(ref frame, payload, writableMask);
 
@@ -272,10 +261,6 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         {
             Barriers.WriteWish(_availableFlags, SplitLayout.NoInterrupt);
         }
-    }
-
-    private protected override void BeginRing()
-    {
     }
 
     private protected override void EndRing() => _seen = _taken;

@@ -111,11 +111,7 @@ public abstract class Virtqueue : InterruptHandler
     /// The same as <see cref="TryAdd"/> for a buffer of three pieces: the token's frame with <paramref name="payload"/> in it, which the device
     /// writes when <paramref name="isWritable"/>, and reads otherwise. The fastest way to add a buffer.
     /// </summary>
-    public bool TryAddFramed(ushort token, in DmaBuffer payload, bool isWritable)
-    {
-        Contract.Require(HasFrame(token), "a framed buffer whose frame was not set");
-        return TryAddFramedThere(token, payload, isWritable ? uint.MaxValue : 0);
-    }
+    public abstract bool TryAddFramed(ushort token, in DmaBuffer payload, bool isWritable);
 
     /// <summary>
     /// The frame of a token that has one. When it <see cref="BufferFrame.IsKept"/>, a buffer can be added in it by
@@ -194,9 +190,5 @@ public abstract class Virtqueue : InterruptHandler
     /// <summary>Gives the ring's memory back; the device was reset and all buffers detached.</summary>
     public abstract void Free();
 
-    private protected abstract bool HasFrame(ushort token);
-
     private protected abstract void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask);
-
-    private protected abstract bool TryAddFramedThere(uint token, in DmaBuffer payload, uint writableMask);
 }

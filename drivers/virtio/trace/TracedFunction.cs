@@ -66,55 +66,13 @@ public sealed class TracedFunction : PciFunction
     public override ushort ConfigSpaceLength => _function.ConfigSpaceLength;
 
     /// <inheritdoc/>
-    public override byte ReadConfig8(ushort offset)
-    {
-        if (IsAimed(offset))
-        {
-            _trace.BeforeRead();
-            byte read = _function.ReadConfig8(offset);
-            _trace.AfterRead(_aimedBar, _aimedOffset, 1, read);
-            return read;
-        }
-        _trace.Look();
-        byte value = _function.ReadConfig8(offset);
-        SayConfig("cfg r8 ", offset, value);
-        _trace.EndRead();
-        return value;
-    }
+    public override byte ReadConfig8(ushort offset) => (byte)Read("cfg r8 ", offset, 1);
 
     /// <inheritdoc/>
-    public override ushort ReadConfig16(ushort offset)
-    {
-        if (IsAimed(offset))
-        {
-            _trace.BeforeRead();
-            ushort read = _function.ReadConfig16(offset);
-            _trace.AfterRead(_aimedBar, _aimedOffset, 2, read);
-            return read;
-        }
-        _trace.Look();
-        ushort value = _function.ReadConfig16(offset);
-        SayConfig("cfg r16 ", offset, value);
-        _trace.EndRead();
-        return value;
-    }
+    public override ushort ReadConfig16(ushort offset) => (ushort)Read("cfg r16 ", offset, 2);
 
     /// <inheritdoc/>
-    public override uint ReadConfig32(ushort offset)
-    {
-        if (IsAimed(offset))
-        {
-            _trace.BeforeRead();
-            uint read = _function.ReadConfig32(offset);
-            _trace.AfterRead(_aimedBar, _aimedOffset, 4, read);
-            return read;
-        }
-        _trace.Look();
-        uint value = _function.ReadConfig32(offset);
-        SayConfig("cfg r32 ", offset, value);
-        _trace.EndRead();
-        return value;
-    }
+    public override uint ReadConfig32(ushort offset) => Read("cfg r32 ", offset, 4);
 
     /// <inheritdoc/>
     public override void WriteConfig8(ushort offset, byte value)
@@ -230,6 +188,36 @@ public sealed class TracedFunction : PciFunction
 
     /// <summary>True for the window through which a BAR is seen.</summary>
     private bool IsAimed(ushort offset) => _access != 0 && offset - _access is >= AccessData and < AccessData + 4;
+
+    /// <summary>What comes through the window is a register.</summary>
+    private uint Read(string what, ushort offset, uint width)
+    {
+        bool isAimed = IsAimed(offset);
+        if (isAimed)
+        {
+            _trace.BeforeRead();
+        }
+        else
+        {
+            _trace.Look();
+        }
+        uint value = width switch
+        {
+            1 => _function.ReadConfig8(offset),
+            2 => _function.ReadConfig16(offset),
+            _ => _function.ReadConfig32(offset),
+        };
+        if (isAimed)
+        {
+            _trace.AfterRead(_aimedBar, _aimedOffset, width, value);
+        }
+        else
+        {
+            SayConfig(what, offset, value);
+            _trace.EndRead();
+        }
+        return value;
+    }
 
     /// <summary>What goes through the window is a register; aiming it says only which.</summary>
     private void SayWrite(string what, ushort offset, uint width, uint value)
