@@ -252,8 +252,9 @@ public static class CorelibChecks
             Show("is an array", Mark(thing is int[]) + Mark(thing is object[]) + Mark(thing is Shape[]) + Mark(thing is Array) + Mark(thing is ValueType));
         }
         Shape shape = (Shape)things[1];
+        NamedBox named = (NamedBox)shape;
         Show("virtual", shape.Name + " " + shape.Area.ToString());
-        using (shape)
+        using (named)
         {
             Show("inside using", s_counter);
         }

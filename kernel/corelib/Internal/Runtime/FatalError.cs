@@ -24,7 +24,7 @@ internal static unsafe class FatalError
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void End(string message)
+    internal static void End(string message)
     {
         fixed (char* text = message)
         {

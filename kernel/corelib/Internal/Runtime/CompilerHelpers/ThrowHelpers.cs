@@ -7,8 +7,22 @@ namespace Internal.Runtime.CompilerHelpers;
 
 internal static class ThrowHelpers
 {
+    // These two are also called by the corelib: one block that ends with a throw (see FatalError.Stop) is not copied into each caller.
+    [DoesNotReturn]
+    public static void ThrowIndexOutOfRangeException()
+    {
+        FatalError.End("an index was outside the bounds of its array or span");
+        throw null!;
+    }
+
+    [DoesNotReturn]
+    public static void ThrowArgumentOutOfRangeException()
+    {
+        FatalError.End("a start or length outside its span or array");
+        throw null!;
+    }
+
     [DoesNotReturn] public static void ThrowOverflowException() => FatalError.Stop("an arithmetic operation overflowed");
-    [DoesNotReturn] public static void ThrowIndexOutOfRangeException() => FatalError.Stop("an index was outside the bounds of its array or span");
     [DoesNotReturn] public static void ThrowNullReferenceException() => FatalError.Stop("a null reference was used");
     [DoesNotReturn] public static void ThrowDivideByZeroException() => FatalError.Stop("a number was divided by zero");
     [DoesNotReturn] public static void ThrowArrayTypeMismatchException() => FatalError.Stop("an array of another type");
@@ -28,7 +42,6 @@ internal static class ThrowHelpers
     [DoesNotReturn] public static void ThrowMarshalDirectiveException(int id) => FatalError.Stop("a native call that could not be compiled");
     [DoesNotReturn] public static void ThrowAmbiguousMatchException(int id) => FatalError.Stop("an ambiguous match");
     [DoesNotReturn] public static void ThrowArgumentException() => FatalError.Stop("an argument that is not allowed");
-    [DoesNotReturn] public static void ThrowArgumentOutOfRangeException() => FatalError.Stop("a start or length outside its span or array");
     [DoesNotReturn] public static void ThrowFeatureBodyRemoved() => FatalError.Stop("a feature that was left out of this program");
     [DoesNotReturn] public static void ThrowInstanceBodyRemoved() => FatalError.Stop("a method of a type that is never made");
     [DoesNotReturn] public static void ThrowUnavailableType() => FatalError.Stop("a type that was left out of this program");

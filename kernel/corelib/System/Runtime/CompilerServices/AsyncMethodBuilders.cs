@@ -19,11 +19,54 @@ public interface IAsyncStateMachine
     void SetStateMachine(IAsyncStateMachine stateMachine);
 }
 
+/// <summary>
+/// What all boxes have; the rest the compiler makes anew for each state machine. Boxes that are not in use wait in a list, at the first of their kind.
+/// </summary>
+internal abstract class AsyncBox
+{
+    private readonly AsyncBox _first;
+    private AsyncBox? _free;
+    private AsyncBox? _next;
+    internal readonly Action MoveNext;
+
+    private protected AsyncBox(ref AsyncBox? first)
+    {
+        first ??= this;
+        _first = first;
+        MoveNext = Run;
+    }
+
+    private protected abstract void Run();
+
+    /// <summary>A box that is not in use, or null.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private protected static AsyncBox? Take(AsyncBox? first)
+    {
+        AsyncBox? box = first?._free;
+        if (box is not null)
+        {
+            first!._free = box._next;
+        }
+        return box;
+    }
+
+    /// <summary>The state machine stays in the box until the next one comes: nothing collects what it refers to.</summary>
+    private protected void Return()
+    {
+        _next = _first._free;
+        _first._free = this;
+    }
+}
+
 /// <summary>The part of a box that its awaiter sees: whether the method is done, its result, and who waits.</summary>
-internal abstract class AsyncBox<TResult>
+internal abstract class AsyncBox<TResult> : AsyncBox
 {
     private TResult? _result;
     private Action? _continuation;
+
+    private protected AsyncBox(ref AsyncBox? first) : base(ref first)
+    {
+    }
 
     internal bool IsCompleted { get; private set; }
 
@@ -39,6 +82,7 @@ internal abstract class AsyncBox<TResult>
     }
 
     /// <summary>Takes the result; the box goes back to its pool.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
     internal TResult GetResult()
     {
         if (!IsCompleted)
@@ -51,40 +95,32 @@ internal abstract class AsyncBox<TResult>
         Return();
         return result;
     }
-
-    private protected abstract void Return();
 }
 
-/// <summary>A box for one kind of state machine. Boxes that are not in use wait in a list.</summary>
+/// <summary>A box for one kind of state machine.</summary>
 internal sealed class AsyncBox<TStateMachine, TResult> : AsyncBox<TResult> where TStateMachine : IAsyncStateMachine
 {
-    private static AsyncBox<TStateMachine, TResult>? s_free;
+    private static AsyncBox? s_first;
 
-    private AsyncBox<TStateMachine, TResult>? _next;
-    internal TStateMachine? StateMachine;
-    internal readonly Action MoveNext;
+    private TStateMachine? _stateMachine;
 
-    private AsyncBox() => MoveNext = Run;
-
-    internal static AsyncBox<TStateMachine, TResult> Rent()
+    private AsyncBox() : base(ref s_first)
     {
-        AsyncBox<TStateMachine, TResult>? box = s_free;
-        if (box is null)
-        {
-            return new AsyncBox<TStateMachine, TResult>();
-        }
-        s_free = box._next;
-        return box;
     }
 
-    private void Run() => StateMachine!.MoveNext();
-
-    private protected override void Return()
+    /// <summary>
+    /// The first time that a state machine waits it moves into a box. The builder, which is a part of it, must know the box before it is copied.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    internal static Action Begin(ref AsyncBox<TResult>? builderBox, ref TStateMachine stateMachine)
     {
-        StateMachine = default;
-        _next = s_free;
-        s_free = this;
+        AsyncBox<TStateMachine, TResult> box = Unsafe.As<AsyncBox<TStateMachine, TResult>>(Take(s_first)) ?? new AsyncBox<TStateMachine, TResult>();
+        builderBox = box;
+        box._stateMachine = stateMachine;
+        return box.MoveNext;
     }
+
+    private protected override void Run() => _stateMachine!.MoveNext();
 }
 
 public struct AsyncValueTaskMethodBuilder
@@ -106,11 +142,12 @@ public struct AsyncValueTaskMethodBuilder
 
     public void AwaitOnCompleted<TAwaiter, TStateMachine>(ref TAwaiter awaiter, ref TStateMachine stateMachine)
         where TAwaiter : INotifyCompletion where TStateMachine : IAsyncStateMachine =>
-        awaiter.OnCompleted(AsyncBoxes.Prepare(ref _box, ref stateMachine).MoveNext);
+        awaiter.OnCompleted(_box is null ? AsyncBox<TStateMachine, bool>.Begin(ref _box, ref stateMachine) : _box.MoveNext);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AwaitUnsafeOnCompleted<TAwaiter, TStateMachine>(ref TAwaiter awaiter, ref TStateMachine stateMachine)
         where TAwaiter : ICriticalNotifyCompletion where TStateMachine : IAsyncStateMachine =>
-        awaiter.UnsafeOnCompleted(AsyncBoxes.Prepare(ref _box, ref stateMachine).MoveNext);
+        awaiter.UnsafeOnCompleted(_box is null ? AsyncBox<TStateMachine, bool>.Begin(ref _box, ref stateMachine) : _box.MoveNext);
 }
 
 public struct AsyncValueTaskMethodBuilder<TResult>
@@ -143,32 +180,12 @@ public struct AsyncValueTaskMethodBuilder<TResult>
 
     public void AwaitOnCompleted<TAwaiter, TStateMachine>(ref TAwaiter awaiter, ref TStateMachine stateMachine)
         where TAwaiter : INotifyCompletion where TStateMachine : IAsyncStateMachine =>
-        awaiter.OnCompleted(AsyncBoxes.Prepare(ref _box, ref stateMachine).MoveNext);
+        awaiter.OnCompleted(_box is null ? AsyncBox<TStateMachine, TResult>.Begin(ref _box, ref stateMachine) : _box.MoveNext);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void AwaitUnsafeOnCompleted<TAwaiter, TStateMachine>(ref TAwaiter awaiter, ref TStateMachine stateMachine)
         where TAwaiter : ICriticalNotifyCompletion where TStateMachine : IAsyncStateMachine =>
-        awaiter.UnsafeOnCompleted(AsyncBoxes.Prepare(ref _box, ref stateMachine).MoveNext);
-}
-
-internal static class AsyncBoxes
-{
-    /// <summary>
-    /// The box of a state machine that has to wait. The first time the state machine moves into it: the builder, which is a part of the
-    /// state machine, must know the box before it is copied.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static AsyncBox<TStateMachine, TResult> Prepare<TStateMachine, TResult>(ref AsyncBox<TResult>? builderBox, ref TStateMachine stateMachine)
-        where TStateMachine : IAsyncStateMachine
-    {
-        if (builderBox is not null)
-        {
-            return Unsafe.As<AsyncBox<TStateMachine, TResult>>(builderBox);
-        }
-        AsyncBox<TStateMachine, TResult> box = AsyncBox<TStateMachine, TResult>.Rent();
-        builderBox = box;
-        box.StateMachine = stateMachine;
-        return box;
-    }
+        awaiter.UnsafeOnCompleted(_box is null ? AsyncBox<TStateMachine, TResult>.Begin(ref _box, ref stateMachine) : _box.MoveNext);
 }
 
 public readonly struct ValueTaskAwaiter : ICriticalNotifyCompletion
