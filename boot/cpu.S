@@ -127,14 +127,13 @@ function cpu_wait_for_interrupt
 1:  sti
     ret
 
-/* Takes the interrupts noted so far and leaves none. */
+/* Takes the interrupts noted so far and leaves none: answers the edges, and stores the levels (address). */
 function cpu_take_interrupts
     xor %eax, %eax
-    xchg interrupts_noted(%rip), %rax
-    ret
-function cpu_take_deferred_interrupts
-    xor %eax, %eax
     xchg interrupts_deferred(%rip), %rax
+    mov %rax, (%rdi)
+    xor %eax, %eax
+    xchg interrupts_noted(%rip), %rax
     ret
 
 /* Fills (destination, length) with zeros; length is a multiple of 8. */

@@ -1,4 +1,5 @@
 // The boot story: from the boot protocol to the run loop.
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Internal.Runtime;
 using Internal.Runtime.CompilerHelpers;
@@ -15,6 +16,9 @@ using VirtioSharp.Kernel.Apps;
 using VirtioSharp.Kernel.Entropy;
 using VirtioSharp.Kernel.Machine;
 using VirtioSharp.Kernel.Tasks;
+
+// What stackalloc gives is written before it is read, everywhere; other locals the compiler looks after.
+[module: SkipLocalsInit]
 
 namespace VirtioSharp.Kernel;
 

@@ -14,13 +14,13 @@ public sealed partial class VirtioBlk
     /// <summary>When the clock is looked at next; never while nothing is under way.</summary>
     private ulong LookAt
     {
-        get;
+        get => NextDeadline;
         set
         {
-            field = value;
+            NextDeadline = value;
             SetShortWay();
         }
-    } = ulong.MaxValue;
+    }
 
     /// <summary>The short way is open while somebody looks at the clock and nobody waits.</summary>
     private void SetShortWay() => _lastPlain = LookAt != ulong.MaxValue && _firstWaiting is null ? _lastPlainWhenOpen : NonePlain;

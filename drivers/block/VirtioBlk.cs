@@ -150,9 +150,6 @@ public sealed partial class VirtioBlk : BlockDevice
     }
 
     /// <inheritdoc/>
-    public override ulong NextDeadline => LookAt;
-
-    /// <inheritdoc/>
     public override bool IsPolled => _virtio.IsPolled;
 
     /// <inheritdoc/>
@@ -189,12 +186,20 @@ public sealed partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override void Kick()
     {
-        bool isTold = _queue.TryKick();
-        if (_queues.Length == 1)
+        if (_queues.Length != 1)
         {
-            return;
+            KickAll();
         }
-        // What is submitted together has one doorbell; the next goes to the next queue.
+        else if (_queue.Ring.HasNew)
+        {
+            _queue.Ring.Kick();
+        }
+    }
+
+    /// <summary>What is submitted together has one doorbell; the next goes to the next queue.</summary>
+    private void KickAll()
+    {
+        bool isTold = false;
         for (int i = 0; i < _queues.Length; i++)
         {
             isTold |= _queues[i].TryKick();
@@ -208,12 +213,8 @@ public sealed partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override void Poll()
     {
-        for (int i = 0; i < _queues.Length; i++)
+        for (int i = 0; i < _queues.Length && _failure == IoStatus.Ok; i++)
         {
-            if (_failure != IoStatus.Ok)
-            {
-                return;
-            }
             Poll(_queues[i]);
         }
         if (_failure == IoStatus.Ok && _virtio.TakeConfigChange())
@@ -224,34 +225,10 @@ public sealed partial class VirtioBlk : BlockDevice
 
     private void Poll(VirtioBlkQueue queue)
     {
-        bool any = false;
+        bool any;
         do
         {
-            // A completion may remove the disk; the queue is gone then.
-            while (_failure == IoStatus.Ok)
-            {
-                int full = queue.Ring.TakeFull();
-                if (full < 0)
-                {
-                    UsedOutlook outlook = queue.Ring.LookForUsed();
-                    if (outlook == UsedOutlook.Nothing || (outlook == UsedOutlook.Unclear && !TryEndAny(queue)))
-                    {
-                        break;
-                    }
-                    any |= outlook == UsedOutlook.Unclear;
-                    continue;
-                }
-                any = true;
-                BlockRequest request = queue.TakeBack((uint)full, out byte status);
-                if (status == VirtioBlkFormat.StatusOk)
-                {
-                    EndWhole(request);
-                }
-                else
-                {
-                    EndPart(request, queue.EndOf((uint)full, request, request.Buffer.Length + 1, status));
-                }
-            }
+            any = queue.Ring.LookForUsed() && TakeAll(queue);
             if (_failure != IoStatus.Ok)
             {
                 return;
@@ -265,14 +242,46 @@ public sealed partial class VirtioBlk : BlockDevice
             {
                 break;
             }
-            IssueWaiting();
-            if (_failure != IoStatus.Ok)
+            if (_firstWaiting is not null || _oneByOne)
             {
-                return;
+                IssueWaiting();
+                if (_failure != IoStatus.Ok)
+                {
+                    return;
+                }
             }
             Kick();
         }
         while (!queue.Ring.TryEnableInterrupts());
+    }
+
+    /// <summary>Ends all parts that are known to have come back; false when there was none.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TakeAll(VirtioBlkQueue queue)
+    {
+        bool any = false;
+        while (true)
+        {
+            int full = queue.Ring.TakeFull();
+            if (full >= 0)
+            {
+                BlockRequest request = queue.TakeBack((uint)full, out byte status);
+                if (status == VirtioBlkFormat.StatusOk)
+                {
+                    EndWhole(request);
+                }
+                else
+                {
+                    EndPart(request, queue.EndOf((uint)full, request, request.Buffer.Length + 1, status));
+                }
+            }
+            else if (_failure != IoStatus.Ok || !queue.Ring.MayHaveMore || !TryEndAny(queue))
+            {
+                // A completion may have removed the disk; the queue is gone then, and gives nothing.
+                return any;
+            }
+            any = true;
+        }
     }
 
     /// <summary>Ends the next part, whatever it is and whatever became of it; false when there is none.</summary>

@@ -128,14 +128,15 @@ internal sealed unsafe class VirtioBlkQueue
         {
             return false;
         }
-        ref BufferFrame frame = ref Ring.KeptFrame(number);
-        if (!frame.IsKept)
+        Virtqueue ring = Ring;
+        ref BufferFrame frame = ref ring.KeptFrame(number);
+        if (!frame.HasPlace && !frame.IsKept)
         {
             return false;
         }
         WriteHeader(number, type, sector);
         Hold(ref slot);
-        Ring.AddKept(ref frame, data, type - 1);
+        ring.AddKept(ref frame, data, type - 1);
         return true;
     }
 

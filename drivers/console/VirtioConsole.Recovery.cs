@@ -81,7 +81,7 @@ public sealed partial class VirtioConsole
             return;
         }
         _failed = true;
-        _lookAt = ulong.MaxValue;
+        NextDeadline = ulong.MaxValue;
         bool reset = _virtio.Stop();
         TakeBack();
         if (reset)

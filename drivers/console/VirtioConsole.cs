@@ -16,7 +16,6 @@ public sealed partial class VirtioConsole : ConsoleDevice
     private readonly VirtioConsolePort?[] _known;
     private readonly VirtioConsolePort[] _ports;
     private int _portCount;
-    private ulong _lookAt = ulong.MaxValue;
     private bool _failed;
 
     internal VirtioConsole(VirtioDevice virtio, VirtioConsoleChannel[] channels, VirtioConsoleControl? control)
@@ -42,9 +41,6 @@ public sealed partial class VirtioConsole : ConsoleDevice
 
     /// <summary>The most ports that there can be.</summary>
     public int MaxPorts => _channels.Length;
-
-    /// <inheritdoc/>
-    public override ulong NextDeadline => _lookAt;
 
     /// <inheritdoc/>
     public override bool IsPolled => _virtio.IsPolled;
@@ -109,7 +105,7 @@ public sealed partial class VirtioConsole : ConsoleDevice
     /// <inheritdoc/>
     public override void OnDeadline(ulong now)
     {
-        _lookAt = ulong.MaxValue;
+        NextDeadline = ulong.MaxValue;
         Poll();
         if (!_failed && _virtio.NeedsReset())
         {
@@ -128,7 +124,7 @@ public sealed partial class VirtioConsole : ConsoleDevice
         if (!IsSending())
         {
             // Should the interrupt of something received get lost, none would follow with EVENT_IDX: it was looked for above.
-            _lookAt = now + Idle;
+            NextDeadline = now + Idle;
             return;
         }
         for (int i = 0; i < _channels.Length; i++)
@@ -139,7 +135,7 @@ public sealed partial class VirtioConsole : ConsoleDevice
         {
             _control.KickAgain();
         }
-        _lookAt = now + LookAgainInterval;
+        NextDeadline = now + LookAgainInterval;
     }
 
     /// <inheritdoc/>
@@ -150,7 +146,7 @@ public sealed partial class VirtioConsole : ConsoleDevice
     }
 
     /// <summary>Something is on its way: it is looked at soon.</summary>
-    internal void LookSoon() => _lookAt = Math.Min(_lookAt, _virtio.Transport.Clock.Now + LookAgainInterval);
+    internal void LookSoon() => NextDeadline = Math.Min(NextDeadline, _virtio.Transport.Clock.Now + LookAgainInterval);
 
     /// <summary>Called once the device was started: what it sends can come.</summary>
     internal void Begin()
@@ -169,7 +165,7 @@ public sealed partial class VirtioConsole : ConsoleDevice
             _control.TrySend(0, VirtioConsoleFormat.DeviceReady, 1);
             _control.Kick();
         }
-        _lookAt = _virtio.Transport.Clock.Now + (IsSending() ? LookAgainInterval : Idle);
+        NextDeadline = _virtio.Transport.Clock.Now + (IsSending() ? LookAgainInterval : Idle);
         ReadSize();
     }
 

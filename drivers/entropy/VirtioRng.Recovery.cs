@@ -62,7 +62,7 @@ public sealed partial class VirtioRng
         {
             _failure = status;
         }
-        _lookAt = ulong.MaxValue;
+        NextDeadline = ulong.MaxValue;
         bool reset = _virtio.Stop();
         EntropyRequest? ended = TakeBack(status, now, mayRepeat: false);
         if (reset)

@@ -31,7 +31,6 @@ public sealed partial class VirtioRng : EntropySource
     private int _freeCount;
     private EntropyRequest? _firstWaiting;
     private EntropyRequest? _lastWaiting;
-    private ulong _lookAt = ulong.MaxValue;
     private ulong _answers;
     private ulong _answersAtLook;
     private bool _toldSinceLook;
@@ -75,9 +74,6 @@ public sealed partial class VirtioRng : EntropySource
     public int SlotsInFlight => _slots.Length - _freeCount;
 
     /// <inheritdoc/>
-    public override ulong NextDeadline => _lookAt;
-
-    /// <inheritdoc/>
     public override bool IsPolled => _virtio.IsPolled;
 
     /// <inheritdoc/>
@@ -107,9 +103,9 @@ public sealed partial class VirtioRng : EntropySource
         }
         ulong now = _virtio.Transport.Clock.Now;
         request.Begin(now);
-        if (_lookAt == ulong.MaxValue)
+        if (NextDeadline == ulong.MaxValue)
         {
-            _lookAt = now + LookAgainInterval;
+            NextDeadline = now + LookAgainInterval;
         }
         AddWaiting(request);
         IssueWaiting();
@@ -159,7 +155,7 @@ public sealed partial class VirtioRng : EntropySource
     /// <inheritdoc/>
     public override void OnDeadline(ulong now)
     {
-        _lookAt = ulong.MaxValue;
+        NextDeadline = ulong.MaxValue;
         // Something may have been used without an interrupt: take it first.
         Poll();
         if (_failure == IoStatus.Ok && HasOverdue(_firstWaiting, now))
@@ -171,7 +167,7 @@ public sealed partial class VirtioRng : EntropySource
             _toldSinceLook = false;
             return;
         }
-        _lookAt = now + LookAgainInterval;
+        NextDeadline = now + LookAgainInterval;
         bool isOverdue = false;
         for (int i = 0; i < _slots.Length; i++)
         {

@@ -37,7 +37,6 @@ public sealed class PciHotplugSlot : Device
     private readonly NotedInterrupt _interrupt = new();
     private readonly bool _hasInterrupt;
     private State _state;
-    private ulong _lookAt;
     private ulong _settleFrom;
     private ulong _settleUntil;
     private ulong _commandUntil;
@@ -72,7 +71,7 @@ public sealed class PciHotplugSlot : Device
         // A card that the scan did not see is taken in by the first look, and one that has left since is let go.
         _state = scan.KnowsBehind(bridge) ? State.InService : State.Empty;
         _interrupt.OnInterrupt();
-        _lookAt = port.Clock.Now + LookInterval;
+        NextDeadline = port.Clock.Now + LookInterval;
     }
 
     /// <summary>Who hears of cards that come and go; null when nobody does.</summary>
@@ -89,9 +88,6 @@ public sealed class PciHotplugSlot : Device
 
     /// <summary>How many cards have left.</summary>
     public int Departures { get; private set; }
-
-    /// <inheritdoc/>
-    public override ulong NextDeadline => _lookAt;
 
     /// <summary>
     /// Watches the slot of a port; false for a function that is no port with a hot-plug capable slot. What is in the slot already has to be
@@ -138,10 +134,10 @@ public sealed class PciHotplugSlot : Device
     {
         if (_ended)
         {
-            _lookAt = ulong.MaxValue;
+            NextDeadline = ulong.MaxValue;
             return;
         }
-        _lookAt = now + LookInterval;
+        NextDeadline = now + LookInterval;
         Look();
     }
 
@@ -151,7 +147,7 @@ public sealed class PciHotplugSlot : Device
         if (!_ended)
         {
             _ended = true;
-            _lookAt = ulong.MaxValue;
+            NextDeadline = ulong.MaxValue;
             Command(PciExpressRegisters.HotplugInterruptEnable, 0);
             _port.ReleaseInterrupts();
         }
@@ -207,7 +203,7 @@ public sealed class PciHotplugSlot : Device
         _state = State.Settling;
         _settleFrom = _port.Clock.Now + FirstLook;
         _settleUntil = _port.Clock.Now + SettleLimit;
-        _lookAt = _settleFrom;
+        NextDeadline = _settleFrom;
     }
 
     /// <summary>A card answers some time after it got power (6.6.1): looked at every 10 ms from 100 ms on, until a second has passed.</summary>
@@ -227,7 +223,7 @@ public sealed class PciHotplugSlot : Device
         }
         if (now < _settleFrom)
         {
-            _lookAt = _settleFrom;
+            NextDeadline = _settleFrom;
             return;
         }
         if (HasFunctions())
@@ -235,7 +231,7 @@ public sealed class PciHotplugSlot : Device
             TakeIntoService();
             return;
         }
-        _lookAt = now + SettleInterval;
+        NextDeadline = now + SettleInterval;
         if (now >= _settleUntil)
         {
             Log.Write(LogLevel.Warning, "hotplug", "a card that came does not answer; slot on bus", _bridge.Secondary);

@@ -18,9 +18,9 @@ public abstract class Device
 
     /// <summary>
     /// The moment (<see cref="Clock.Now"/>) at which <see cref="OnDeadline"/> wants to be called; <see cref="ulong.MaxValue"/> when
-    /// nothing is awaited.
+    /// nothing is awaited. Kept here, since the run loop asks all devices each time before it sleeps.
     /// </summary>
-    public virtual ulong NextDeadline => ulong.MaxValue;
+    public ulong NextDeadline { get; protected set; } = ulong.MaxValue;
 
     /// <summary>True when the device can't interrupt. The answer never changes.</summary>
     public virtual bool IsPolled => false;

@@ -34,6 +34,7 @@ internal sealed class EntropyFeeder : Device
         _clock = clock;
         _request = new SeedRequest(this);
         Name = "entropy";
+        NextDeadline = _next;
     }
 
     /// <summary>True when there is a device to ask.</summary>
@@ -57,21 +58,11 @@ internal sealed class EntropyFeeder : Device
     internal Action? OnRound { get; set; }
 
     /// <inheritdoc/>
-    public override ulong NextDeadline => _isAsking ? ulong.MaxValue : _next;
-
-    /// <inheritdoc/>
     public override void Poll()
     {
-        if (_isAsking)
+        if (_changes != _devices.Changes || _generator.BytesSinceSeed >= MaxBytesBetween)
         {
-            return;
-        }
-        // A device that comes is asked at once as long as none was; much that was given out asks for a new seed.
-        bool isNew = _changes != _devices.Changes && SeedsFromDevices == 0;
-        _changes = _devices.Changes;
-        if (isNew || _generator.BytesSinceSeed >= MaxBytesBetween && _next != 0 && _clock.Now - _roundBegan >= RetryInterval)
-        {
-            BeginRound(_clock.Now);
+            Look();
         }
     }
 
@@ -85,7 +76,26 @@ internal sealed class EntropyFeeder : Device
     }
 
     /// <inheritdoc/>
-    public override void Remove() => _next = ulong.MaxValue;
+    public override void Remove()
+    {
+        _next = ulong.MaxValue;
+        NextDeadline = ulong.MaxValue;
+    }
+
+    /// <summary>A device that comes is asked at once as long as none was; much that was given out asks for a new seed.</summary>
+    private void Look()
+    {
+        if (_isAsking)
+        {
+            return;
+        }
+        bool isNew = _changes != _devices.Changes && SeedsFromDevices == 0;
+        _changes = _devices.Changes;
+        if (isNew || _generator.BytesSinceSeed >= MaxBytesBetween && _next != 0 && _clock.Now - _roundBegan >= RetryInterval)
+        {
+            BeginRound(_clock.Now);
+        }
+    }
 
     private void BeginRound(ulong now)
     {
@@ -108,11 +118,13 @@ internal sealed class EntropyFeeder : Device
                 _request.Prepare(_seed, 0, SeedLength);
                 if (source.Submit(_request) == IoStatus.Ok)
                 {
+                    NextDeadline = ulong.MaxValue;
                     return;
                 }
                 _isAsking = false;
             }
         }
+        NextDeadline = _next;
     }
 
     private void OnSeed(IoStatus status)

@@ -78,13 +78,12 @@ internal static unsafe class Cpu
     [RuntimeImport("*", "cpu_wait_for_interrupt"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WaitForInterrupt();
 
-    /// <summary>Takes the edges noted since the last call, a bit for each vector from 0x40 on.</summary>
+    /// <summary>
+    /// Takes what was noted since the last call. The answer has a bit for each edge, vectors from 0x40 on; what is stored has a bit for each level,
+    /// vectors from 0x30 on, each of which is owed an end of interrupt.
+    /// </summary>
     [RuntimeImport("*", "cpu_take_interrupts"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong TakeInterrupts();
-
-    /// <summary>Takes the levels noted since the last call, a bit for each vector from 0x30 on; each is owed an end of interrupt.</summary>
-    [RuntimeImport("*", "cpu_take_deferred_interrupts"), MethodImpl(MethodImplOptions.InternalCall)]
-    internal static extern ulong TakeDeferredInterrupts();
+    internal static extern ulong TakeInterrupts(ulong* levels);
 
     [RuntimeImport("*", "cpu_stop"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void Stop();

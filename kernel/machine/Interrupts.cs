@@ -194,14 +194,13 @@ internal sealed class Interrupts
         return null;
     }
 
-    /// <summary>Calls the handlers of everything noted; true in <paramref name="timer"/> when the timer was among it.</summary>
-    internal bool Dispatch(out bool timer)
+    /// <summary>Calls the handlers of everything noted; true when the timer was among it.</summary>
+    internal unsafe bool Dispatch()
     {
-        ulong edges = Cpu.TakeInterrupts();
-        ulong levels = Cpu.TakeDeferredInterrupts();
-        timer = (edges & TimerBit) != 0;
+        ulong levels;
+        ulong edges = Cpu.TakeInterrupts(&levels);
+        bool timer = (edges & TimerBit) != 0;
         edges &= ~TimerBit;
-        bool any = (edges | levels) != 0;
         for (int i = 0; edges != 0; i++, edges >>= 1)
         {
             if ((edges & 1) != 0)
@@ -210,6 +209,15 @@ internal sealed class Interrupts
                 _edges[i]?.OnInterrupt();
             }
         }
+        if (levels != 0)
+        {
+            DispatchLevels(levels);
+        }
+        return timer;
+    }
+
+    private void DispatchLevels(ulong levels)
+    {
         for (int i = 0; levels != 0; i++, levels >>= 1)
         {
             if ((levels & 1) != 0)
@@ -224,7 +232,6 @@ internal sealed class Interrupts
                 CountUnclaimed(i, claimed);
             }
         }
-        return any;
     }
 
     /// <summary>

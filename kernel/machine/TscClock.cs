@@ -68,7 +68,7 @@ internal sealed class TscClock : Clock
     /// <summary>Calls the handlers of what was noted; true when the timer was among it, which then has to be armed anew.</summary>
     private bool Dispatch()
     {
-        _interrupts.Dispatch(out bool timer);
+        bool timer = _interrupts.Dispatch();
         if (timer)
         {
             _armed = ulong.MaxValue;

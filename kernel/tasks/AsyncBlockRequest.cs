@@ -74,14 +74,14 @@ public sealed class AsyncBlockRequest : BlockRequest
         {
             return new AsyncBlockRequest();
         }
-        Reference.Set(ref s_free, request._next);
+        Reference.Copy(ref s_free, ref request._next);
         return request;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Return()
     {
-        Reference.Set(ref _next, s_free);
+        Reference.Copy(ref _next, ref s_free);
         Reference.Set(ref s_free, this);
     }
 
@@ -152,20 +152,20 @@ public sealed class AsyncBlockRequest : BlockRequest
     /// <summary>For <c>await</c>.</summary>
     public readonly struct Awaiter : ICriticalNotifyCompletion
     {
-        private readonly AsyncBlockRequest _request;
+        private readonly Reference.Handle<AsyncBlockRequest> _request;
 
-        internal Awaiter(AsyncBlockRequest request) => _request = request;
+        internal Awaiter(AsyncBlockRequest request) => _request = new Reference.Handle<AsyncBlockRequest>(request);
 
         /// <summary>True when the request has ended.</summary>
-        public bool IsCompleted => _request.Status != IoStatus.InFlight;
+        public bool IsCompleted => _request.Target.Status != IoStatus.InFlight;
 
         /// <summary>How it ended; the request goes back to the pool.</summary>
-        public IoStatus GetResult() => _request.Take();
+        public IoStatus GetResult() => _request.Target.Take();
 
         /// <inheritdoc/>
-        public void OnCompleted(Action continuation) => Reference.Set(ref _request._continuation, continuation);
+        public void OnCompleted(Action continuation) => Reference.Set(ref _request.Target._continuation, continuation);
 
         /// <inheritdoc/>
-        public void UnsafeOnCompleted(Action continuation) => Reference.Set(ref _request._continuation, continuation);
+        public void UnsafeOnCompleted(Action continuation) => Reference.Set(ref _request.Target._continuation, continuation);
     }
 }

@@ -1,4 +1,5 @@
 // The run loop: poll the devices, resume who waits, sleep until something happens.
+using System.Runtime.CompilerServices;
 using System.Threading.Tasks;
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Pci;
@@ -114,7 +115,11 @@ public sealed class RunLoop
         {
             _disks[i]!.Kick();
         }
-        ulong deadline = Math.Min(Devices.NextDeadline(), NextDelay());
+        ulong deadline = Devices.NextDeadline();
+        if (_delays is not null)
+        {
+            deadline = Math.Min(deadline, NextDelay());
+        }
         // Interrupts and input that never cease must not keep deadlines from being seen.
         bool look = ++_steps % LookAtClockEvery == 0;
         if (!HasReadable())
@@ -162,6 +167,7 @@ public sealed class RunLoop
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool HasReadable()
     {
         for (int i = 0; i < _sourceCount; i++)

@@ -6,4 +6,13 @@ internal static class Reference
 {
     internal static void Set<T>(ref T? field, T? value)
         where T : class => field = value;
+
+    internal static void Copy<T>(ref T? field, ref T? other)
+        where T : class => field = other;
+
+    internal readonly struct Handle<T>(T target)
+        where T : class
+    {
+        internal T Target { get; } = target;
+    }
 }

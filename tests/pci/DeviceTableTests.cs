@@ -149,7 +149,7 @@ public sealed class DeviceTableTests : IDisposable
 
         public bool Wants { get; set; }
 
-        public ulong Deadline { get; init; } = ulong.MaxValue;
+        public ulong Deadline { init => NextDeadline = value; }
 
         public int Polls { get; private set; }
 
@@ -158,8 +158,6 @@ public sealed class DeviceTableTests : IDisposable
         public int Removals { get; private set; }
 
         public override bool WantsPolling => Wants;
-
-        public override ulong NextDeadline => Deadline;
 
         public override void Poll() => Polls++;
 

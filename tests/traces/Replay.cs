@@ -224,10 +224,12 @@ internal sealed partial class Replay : IDisposable
                     Interrupt(next);
                     continue;
                 case TraceKind.Wrong:
-                    MoveTo(_at + 1);
                     _broke = true;
-                    _trace.QueueAt((int)TraceEvent.Number(next.Words[1]))?.PutWrong(
-                        (uint)TraceEvent.Number(next.Words[3]), (uint)TraceEvent.Number(next.Words[5]), (uint)TraceEvent.Number(next.Words[7]));
+                    if (_at >= _given)
+                    {
+                        GiveWrong(next);
+                    }
+                    MoveTo(_at + 1);
                     continue;
                 case TraceKind.Used:
                     Give(_at);
@@ -241,16 +243,26 @@ internal sealed partial class Replay : IDisposable
         SetWants();
     }
 
-    /// <summary>Puts all buffers into a ring that were used in a row: a driver takes as many as there are.</summary>
+    /// <summary>
+    /// Puts all buffers into a ring that were used in a row: a driver takes as many as there are. An entry behind them that breaks the ring was
+    /// there as well, unless the driver wished something in between.
+    /// </summary>
     private void Give(int from)
     {
         for (int i = from; i < _events.Length; i++)
         {
             TraceEvent next = _events[i];
             bool isUsedHere = next.Kind == TraceKind.Used && next.Words[1] == _events[from].Words[1];
+            bool isWrongEntry = next.Kind == TraceKind.Wrong && next.Words[1] == _events[from].Words[1] && next.Words[3] == "0x1";
             if (isUsedHere && i >= _given)
             {
                 Give(next);
+            }
+            else if (isWrongEntry && _trace.QueueAt((int)TraceEvent.Number(next.Words[1])) is TracedSplitQueue)
+            {
+                GiveWrong(next);
+                _given = i + 1;
+                break;
             }
             else if (!isUsedHere && next.Kind is not (TraceKind.Interrupt or TraceKind.Want or TraceKind.Information))
             {
@@ -304,6 +316,9 @@ internal sealed partial class Replay : IDisposable
         }
         queue.PutUsed(id, used.Words[4] == "none" ? total : (uint)TraceEvent.Number(used.Words[4]));
     }
+
+    private void GiveWrong(TraceEvent wrong) => _trace.QueueAt((int)TraceEvent.Number(wrong.Words[1]))?.PutWrong(
+        (uint)TraceEvent.Number(wrong.Words[3]), (uint)TraceEvent.Number(wrong.Words[5]), (uint)TraceEvent.Number(wrong.Words[7]));
 
     private void Interrupt(TraceEvent irq)
     {

@@ -15,6 +15,9 @@ internal unsafe struct BufferFrame
     /// <summary>Split: where the payload's entry is written. Null while nothing is kept, and with a packed ring always.</summary>
     internal RingDescriptor* Payload;
 
+    /// <summary>Split: where it is noted what the device says when it is done, see <c>Slot.Expected</c>. Of use only as long as Payload is.</summary>
+    internal ulong* Expected;
+
     /// <summary>Split: the last word of the payload's entry, when the device reads it.</summary>
     internal uint Rest;
     internal ushort Head;

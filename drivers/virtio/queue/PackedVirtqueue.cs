@@ -226,7 +226,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
     }
 
     /// <inheritdoc/>
-    internal override UsedOutlook LookForUsed() => UsedOutlook.Unclear;
+    internal override bool LookForUsed() => true;
 
     /// <inheritdoc/>
     public override bool TryEnableInterrupts()

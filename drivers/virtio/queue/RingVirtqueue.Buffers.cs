@@ -17,6 +17,7 @@ public abstract unsafe partial class RingVirtqueue
     private readonly bool _indirect;
     private readonly DmaBuffer _tables;
     private readonly Slot[] _slots;
+    private readonly Slot* _firstSlot; // the array stays where it is
     private readonly DmaBuffer[] _pieces;
     private readonly DmaBuffer[] _tablePieces;
 
@@ -54,7 +55,7 @@ public abstract unsafe partial class RingVirtqueue
     private protected bool IsInBatch => _batchLast != None;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private protected ref Slot SlotAt(uint number) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_slots), (nint)number);
+    private protected ref Slot SlotAt(uint number) => ref _firstSlot[number];
 
     /// <summary>Chains are faster for the device, tables are smaller for the ring: tables when the ring gets full.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -12,6 +12,7 @@ public abstract unsafe partial class RingVirtqueue
     private readonly DmaBuffer[] _single = new DmaBuffer[1];
     private readonly DmaBuffer[] _pair = new DmaBuffer[2];
     private BufferFrame[] _frames = [];
+    private BufferFrame* _firstFrame; // the array stays where it is
     private int _kept;
 
     // How many buffers had come back when nothing was left to be taken from frames: before another one does there is no use in looking again.
@@ -23,7 +24,8 @@ public abstract unsafe partial class RingVirtqueue
         Contract.Require(token < _size && first.Length != 0 && last.Length != 0, "a frame of a token that the queue does not have, or an empty one");
         if (_frames.Length == 0)
         {
-            _frames = new BufferFrame[_size];
+            _frames = GC.AllocateArray<BufferFrame>(_size, pinned: true);
+            _firstFrame = (BufferFrame*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_frames));
         }
         ref BufferFrame frame = ref _frames[token];
         Contract.Require(frame.State == FrameState.Nothing, "a frame was changed that is in use");
@@ -50,7 +52,7 @@ public abstract unsafe partial class RingVirtqueue
 
     /// <summary>The frame of a token that has one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal ref BufferFrame FrameAt(uint token) => ref Unsafe.Add(ref MemoryMarshal.GetArrayDataReference(_frames), (nint)token);
+    internal ref BufferFrame FrameAt(uint token) => ref _firstFrame[token];
 
     /// <summary>Memory that is lent for each use has another address each time, and with IN_ORDER descriptors go round: nothing is kept.</summary>
     private bool TryAddPieces(ushort token, in DmaBuffer payload, bool isWritable)
@@ -106,6 +108,7 @@ public abstract unsafe partial class RingVirtqueue
         slot.IsKept = true;
         frame.State = state;
         frame.Head = _firstFree;
+        frame.Expected = &_firstSlot[_firstFree].Expected;
         _firstFree = _slots[last].Next;
         _free -= descriptors;
         _kept++;

@@ -1,5 +1,6 @@
 // What the virtqueue formats have in common: buffers in flight, the notes of them, breaking, ending (virtio 2.6).
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio.Transport;
 
@@ -22,6 +23,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     private protected readonly bool _eventIndex;
     private protected readonly bool _inOrder;
     private protected readonly bool _sharing;
+    private readonly bool _isPacked;
     private readonly bool _notificationData;
 
     private protected int _free;
@@ -52,11 +54,13 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
         _size = size;
         _eventIndex = (features & VirtioFeature.EventIndex) != 0;
         _inOrder = (features & VirtioFeature.InOrder) != 0;
+        _isPacked = (features & VirtioFeature.RingPacked) != 0;
         _notificationData = (features & VirtioFeature.NotificationData) != 0;
         _sharing = _dma.NeedsSharing;
         _tables = tables;
         _indirect = tables.Length != 0;
-        _slots = new Slot[size];
+        _slots = GC.AllocateArray<Slot>(size, pinned: true);
+        _firstSlot = (Slot*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_slots));
         _pieces = new DmaBuffer[_sharing ? size : 0];
         _tablePieces = new DmaBuffer[_sharing && _indirect ? size * TablePieces : 0];
         LinkSlots();
@@ -98,6 +102,9 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     /// <summary>True when the device is known to have used more than was taken; never with a packed ring.</summary>
     internal bool IsMoreSeen => _taken != _seen;
 
+    /// <summary>The same; always true with a packed ring.</summary>
+    internal bool MayHaveUsed => _taken != _seen || _isPacked;
+
     /// <summary>Where the next buffer will be put, as notifications with data say it (virtio 2.9).</summary>
     private protected abstract ushort Position { get; }
 
@@ -115,7 +122,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     public override bool TryDetach(out ushort token)
     {
         token = 0;
-        for (int looked = 0; InFlight != 0 && looked < _slots.Length; looked++)
+        for (int looked = 0; InFlight != 0 && looked < _size; looked++)
         {
             int at = _detachAt;
             if (_slots[at].IsInFlight)
@@ -125,7 +132,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
                 _detached++;
                 return true;
             }
-            _detachAt = at + 1 == _slots.Length ? 0 : at + 1;
+            _detachAt = at + 1 == _size ? 0 : at + 1;
         }
         return false;
     }

@@ -125,7 +125,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         target->Address = payload.DeviceAddress;
         target->Length = length;
         target->Rest = frame.Rest | (writableMask & SplitLayout.DescriptorWrite);
-        SlotAt(head).Expected = (ulong)(frame.Last.Length + (length & writableMask)) << 32 | head;
+        *frame.Expected = (ulong)(frame.Last.Length + (length & writableMask)) << 32 | head;
         _availableRing[_added++ & _mask] = (ushort)head;
     }
 
@@ -206,8 +206,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
     }
 
     /// <inheritdoc/>
-    internal override UsedOutlook LookForUsed() =>
-        _taken != _seen ? UsedOutlook.Unclear : TryLook() ? UsedOutlook.More : UsedOutlook.Nothing;
+    internal override bool LookForUsed() => _taken != _seen || TryLook();
 
     private UsedBuffer TakeOfBatch()
     {

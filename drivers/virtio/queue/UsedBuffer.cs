@@ -1,19 +1,6 @@
 // A buffer that the device is done with (virtio 2.7.8, 2.8.6).
 namespace VirtioSharp.Drivers.Virtio.Queue;
 
-/// <summary>What a look at a virtqueue promises.</summary>
-internal enum UsedOutlook
-{
-    /// <summary>Nothing is there to be taken.</summary>
-    Nothing,
-
-    /// <summary>More was used: <see cref="Virtqueue.TakeFull"/> may find it now.</summary>
-    More,
-
-    /// <summary>Only <see cref="Virtqueue.TakeUsed"/> can say.</summary>
-    Unclear,
-}
-
 /// <summary>What was taken from a virtqueue: whose buffer it is, and how much the device wrote.</summary>
 public readonly struct UsedBuffer
 {

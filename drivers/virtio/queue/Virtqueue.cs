@@ -156,8 +156,15 @@ public abstract class Virtqueue : InterruptHandler
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal int TakeFull() => Unsafe.As<RingVirtqueue>(this).IsMoreSeen ? Unsafe.As<SplitVirtqueue>(this).TakeFullHere() : NotFull;
 
-    /// <summary>What is to be done when <see cref="TakeFull"/> found nothing.</summary>
-    internal abstract UsedOutlook LookForUsed();
+    /// <summary>Looks how far the device has come; false when nothing is there to be taken. A packed ring can't say before it is asked: true.</summary>
+    internal abstract bool LookForUsed();
+
+    /// <summary>False when everything was taken that the last look showed. A packed ring can't say: always true.</summary>
+    internal bool MayHaveMore
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Unsafe.As<RingVirtqueue>(this).MayHaveUsed;
+    }
 
     /// <summary>The same as <see cref="TakeUsed"/>: token, and how many bytes were written, at most what was lent; false when there is none.</summary>
     public bool TryTakeUsed(out ushort token, out uint written)

@@ -27,6 +27,8 @@ namespace System.Runtime.CompilerServices
         public IndexerNameAttribute(string indexerName) { }
     }
 
+    public sealed class SkipLocalsInitAttribute : Attribute { }
+
     public sealed class InlineArrayAttribute : Attribute
     {
         public InlineArrayAttribute(int length) { }
