@@ -10,7 +10,7 @@ DOTNET_BUILD := dotnet msbuild -restore -v:q -nologo -p:Configuration=Release
 export DISK MACHINE APPEND QEMU MEMORY
 
 .DEFAULT_GOAL := kernel
-.PHONY: help setup kernel managed run debug test host-test soak conformance coverage fuzz check format model size bench bench-check bench-baseline bench-boot bench-micro scale asm profile clean
+.PHONY: help setup kernel packed managed run debug test host-test soak conformance coverage fuzz check format model size bench bench-check bench-baseline bench-boot bench-micro scale asm profile clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,11 @@ $(KERNEL): $(OBJECTS) linker.ld tools/make-symbols
 	@as --64 -o $(OBJ)/symbols.o $(OBJ)/symbols.S
 	@$(LINK) -o $@ $(OBJECTS) $(OBJ)/symbols.o
 
+packed: kernel $(BUILD)/packed.elf ## builds build/packed.elf: the same kernel, packed; it unpacks itself when it boots
+
+$(BUILD)/packed.elf: $(KERNEL) boot/unpack.S boot/unpack.ld tools/make-packed $(wildcard tools/pack/*)
+	@tools/make-packed $(KERNEL) $@
+
 $(BUILD)/demo.img: tools/make-demo-disk
 	@tools/make-demo-disk $@
 
@@ -50,7 +55,7 @@ debug: kernel $(BUILD)/demo.img ## boots and waits for gdb: gdb build/kernel.elf
 	@echo "QEMU waits; in another terminal: gdb $(KERNEL) -ex 'target remote :1234'"
 	@tools/run-qemu $(KERNEL) -s -S
 
-test: kernel $(BUILD)/demo.img ## all tests; ends with one line `N passed, N failed`
+test: kernel packed $(BUILD)/demo.img ## all tests; ends with one line `N passed, N failed`
 	@tools/run-tests
 
 host-test: setup ## the tests that need no QEMU
@@ -85,8 +90,8 @@ check: format kernel model ## what CI runs: format, both compilers, symbols, lay
 	@tools/run-bench check
 	@$(MAKE) --no-print-directory test
 
-size: kernel ## what the image consists of
-	@tools/size-report $(KERNEL) $(OBJ)/kernel.o.map.xml
+size: kernel packed ## what the image consists of
+	@tools/size-report $(KERNEL) $(OBJ)/kernel.o.map.xml $(BUILD)/packed.elf
 
 bench: kernel ## measures and counts disks and consoles, in some two minutes; KEEP=1 adds the result to bench/results
 	@tools/run-bench run
