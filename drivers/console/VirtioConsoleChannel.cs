@@ -66,7 +66,7 @@ internal sealed class VirtioConsoleChannel
     internal bool IsBroken => _receive.IsBroken || _transmit.IsBroken;
 
     /// <summary>Makes the buffers if there are none; false when there is no memory.</summary>
-    internal bool TryMakeBuffers() => IsLive || _dma.TryAllocate(2 * MaxBuffers * BufferLength, BufferLength, out _memory);
+    internal bool TryMakeBuffers() => IsLive || _dma.TryAllocate(2u * MaxBuffers * BufferLength, BufferLength, out _memory);
 
     /// <summary>Lends the receive buffers that hold nothing to read; called once the device was started.</summary>
     internal void BeginReceiving()

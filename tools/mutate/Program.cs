@@ -1,5 +1,6 @@
 // Runs tests against mutants without a new process for each: Stryker made one assembly with all mutants in it, and a number says which is active.
-// mutate BIN map FILE: which test reaches which mutant. mutate BIN run MAP-FILE ID...: one line for each mutant, "ID killed TEST" or "ID survived".
+// mutate BIN map FILE: adds to the file which test reaches which mutant, for tests that are not in it yet.
+// mutate BIN run MAP-FILE ID...: one line for each mutant: "ID killed TEST", "ID survived", "ID survived N of M tests", "ID uncovered", "ID spoiled TEST".
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
@@ -9,8 +10,6 @@ using System.Runtime.Loader;
 using System.Threading;
 using VirtioSharp.Mutate;
 
-// A mutant that loops for ever is killed by the watchdog, and with it this process: the script goes on behind it.
-const int MostSecondsForOne = 20;
 double budget = double.Parse(Environment.GetEnvironmentVariable("MUTANT_SECONDS") ?? "6");
 
 string bin = Path.GetFullPath(args[0]);
@@ -24,57 +23,55 @@ Assembly tests = AssemblyLoadContext.Default.LoadFromAssemblyPath(Path.Combine(b
 MutantSwitch mutants = new(drivers);
 TextWriter output = Console.Out;
 Console.SetOut(TextWriter.Null);
-List<TestCase> cases = TestCase.Find(tests);
-long started = long.MaxValue;
-new Thread(() =>
+Dictionary<string, TestCase> cases = [];
+foreach (TestCase test in TestCase.Find(tests))
 {
-    while (true)
+    for (int i = 1; !cases.TryAdd(i == 1 ? test.Name : $"{test.Name} {i}", test); i++)
     {
-        Thread.Sleep(1000);
-        if (Stopwatch.GetElapsedTime(Volatile.Read(ref started)).TotalSeconds > MostSecondsForOne && Volatile.Read(ref started) != long.MaxValue)
-        {
-            Environment.Exit(99);
-        }
     }
-}) { IsBackground = true }.Start();
+}
 
 if (args[1] == "map")
 {
-    using StreamWriter map = new(args[2]);
+    HashSet<string> known = File.Exists(args[2]) ? [.. File.ReadLines(args[2]).Select(line => line.Split('\t')[0])] : [];
+    using StreamWriter map = new(args[2], append: true);
     int failed = 0;
-    for (int i = 0; i < cases.Count; i++)
+    foreach ((string name, TestCase test) in cases.Where(each => !known.Contains(each.Key.Replace('\t', ' '))))
     {
         mutants.BeginCoverage();
         long begin = Stopwatch.GetTimestamp();
-        Exception? wrong = cases[i].Run();
+        Exception? wrong = test.Run();
         double seconds = Stopwatch.GetElapsedTime(begin).TotalSeconds;
+        int[] reached = mutants.EndCoverage();
         if (wrong is not null)
         {
             failed++;
-            output.WriteLine($"left out, since it fails without any mutant: {cases[i].Name}: {wrong.Message.Split('\n')[0]}");
-            mutants.EndCoverage();
+            output.WriteLine($"left out, since it fails without any mutant: {name}: {wrong.Message.Split('\n')[0]}");
             continue;
         }
-        map.WriteLine($"{i}\t{seconds:F5}\t{string.Join(',', mutants.EndCoverage())}");
+        map.WriteLine($"{name.Replace('\t', ' ')}\t{seconds:F5}\t{string.Join(',', reached)}");
     }
     output.WriteLine($"{cases.Count} tests, {failed} left out");
     return 0;
 }
 
-Dictionary<int, List<(int Test, double Seconds)>> reaching = [];
+Dictionary<int, List<(string Test, double Seconds)>> reaching = [];
 foreach (string line in File.ReadLines(args[2]))
 {
     string[] parts = line.Split('\t');
-    foreach (string id in parts[2].Split(',', StringSplitOptions.RemoveEmptyEntries))
+    foreach (string id in cases.ContainsKey(parts[0]) ? parts[2].Split(',', StringSplitOptions.RemoveEmptyEntries) : [])
     {
         if (!reaching.TryGetValue(int.Parse(id), out var list))
         {
             reaching.Add(int.Parse(id), list = []);
         }
-        list.Add((int.Parse(parts[0]), double.Parse(parts[1])));
+        list.Add((parts[0], double.Parse(parts[1])));
     }
 }
-Dictionary<int, int> kills = [];
+Dictionary<string, int> kills = [];
+Queue<string> recent = [];
+TestThread thread = new();
+bool fresh = true;
 foreach (string arg in args.Skip(3).SelectMany(arg => arg.StartsWith('@') ? File.ReadAllLines(arg[1..]) : [arg]))
 {
     int id = int.Parse(arg);
@@ -85,29 +82,57 @@ foreach (string arg in args.Skip(3).SelectMany(arg => arg.StartsWith('@') ? File
     }
     output.WriteLine($"{id} begun");
     output.Flush();
-    Volatile.Write(ref started, Stopwatch.GetTimestamp());
     string verdict = "survived";
-    mutants.Activate(id);
-    long begin = Stopwatch.GetTimestamp();
+    double begin = TestThread.UsedSeconds;
     int ran = 0;
-    // Those first that killed many before, then short ones.
-    foreach ((int test, _) in covering.OrderByDescending(each => kills.GetValueOrDefault(each.Test) / (0.002 + each.Seconds)).ThenBy(each => each.Seconds))
+    // Those first that killed its neighbours, then those that killed many before, then short ones.
+    foreach ((string test, double usual) in covering.OrderByDescending(each => recent.Contains(each.Test))
+        .ThenByDescending(each => kills.GetValueOrDefault(each.Test) / (0.002 + each.Seconds)).ThenBy(each => each.Seconds))
     {
         ran++;
-        if (cases[test].Run() is Exception wrong)
+        mutants.Activate(id);
+        if (!thread.TryRun(cases[test], 3 + 10 * usual, out Exception? wrong))
         {
-            kills[test] = kills.GetValueOrDefault(test) + 1;
-            verdict = $"killed {cases[test].Name}";
+            // It may have looped in the mutant, and end now.
+            mutants.Activate(-1);
+            verdict = $"killed by the time that {test} took";
+            if (!thread.TryEnd(3))
+            {
+                output.WriteLine($"{id} {verdict}");
+                output.Flush();
+                Environment.Exit(99);
+            }
             break;
         }
-        if (Stopwatch.GetElapsedTime(begin).TotalSeconds > budget && ran < covering.Count)
+        mutants.Activate(-1);
+        if (wrong is not null)
+        {
+            // What a mutant left behind, in something static, must not kill the next ones.
+            if (!thread.TryRun(cases[test], 3 + 10 * usual, out wrong) || wrong is not null)
+            {
+                output.WriteLine(fresh ? $"{id} killed {test}, and spoiled it" : $"{id} spoiled {test}");
+                output.Flush();
+                Environment.Exit(99);
+            }
+            kills[test] = kills.GetValueOrDefault(test) + 1;
+            if (!recent.Contains(test))
+            {
+                recent.Enqueue(test);
+                if (recent.Count > 12)
+                {
+                    recent.Dequeue();
+                }
+            }
+            verdict = $"killed {test}";
+            break;
+        }
+        if (TestThread.UsedSeconds - begin > budget && ran < covering.Count)
         {
             verdict = $"survived {ran} of {covering.Count} tests";
             break;
         }
     }
-    mutants.Activate(-1);
-    Volatile.Write(ref started, long.MaxValue);
+    fresh = false;
     output.WriteLine($"{id} {verdict}");
     output.Flush();
 }

@@ -71,7 +71,7 @@ public abstract unsafe partial class RingVirtqueue
     private protected RingDescriptor* WriteFrameTable(in BufferFrame frame, uint writeFlag, uint nextFlag)
     {
         RingDescriptor* payload = PayloadInTable(frame.Head);
-        Fill(payload - 1, frame.First, nextFlag == 0 ? 0 : nextFlag | 1 << 16);
+        Fill(payload - 1, frame.First, nextFlag == 0 ? 0 : nextFlag | 1u << 16);
         Fill(payload + 1, frame.Last, writeFlag);
         return payload;
     }
