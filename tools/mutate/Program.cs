@@ -18,9 +18,8 @@ AssemblyLoadContext.Default.Resolving += (context, wanted) =>
     string path = Path.Combine(bin, wanted.Name + ".dll");
     return File.Exists(path) ? context.LoadFromAssemblyPath(path) : null;
 };
-Assembly drivers = AssemblyLoadContext.Default.LoadFromAssemblyPath(Path.Combine(bin, "VirtioSharp.Drivers.dll"));
+MutantSwitch mutants = new(Path.Combine(bin, "VirtioSharp.Drivers.dll"));
 Assembly tests = AssemblyLoadContext.Default.LoadFromAssemblyPath(Path.Combine(bin, "VirtioSharp.Tests.dll"));
-MutantSwitch mutants = new(drivers);
 TextWriter output = Console.Out;
 Console.SetOut(TextWriter.Null);
 Dictionary<string, TestCase> cases = [];
@@ -34,7 +33,7 @@ foreach (TestCase test in TestCase.Find(tests))
 if (args[1] == "map")
 {
     HashSet<string> known = File.Exists(args[2]) ? [.. File.ReadLines(args[2]).Select(line => line.Split('\t')[0])] : [];
-    using StreamWriter map = new(args[2], append: true);
+    using StreamWriter map = new(args[2], append: true) { AutoFlush = true };
     int failed = 0;
     foreach ((string name, TestCase test) in cases.Where(each => !known.Contains(each.Key.Replace('\t', ' '))))
     {
