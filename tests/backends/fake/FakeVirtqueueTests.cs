@@ -18,9 +18,10 @@ public sealed class FakeVirtqueueBackend : VirtqueueBackend
     private readonly FakeQueueDevice _device;
     private readonly VirtioDevice _virtio;
 
-    /// <summary>Takes a device with one queue into service.</summary>
-    public FakeVirtqueueBackend(ushort size, ulong features)
+    /// <summary>Takes a device with one queue into service. Memory is lent for each use, or where <paramref name="shares"/> is false once.</summary>
+    public FakeVirtqueueBackend(ushort size, ulong features, bool shares = true)
     {
+        _machine.FakeDma.Shares = shares;
         _device = new FakeQueueDevice(size);
         _device.OfferedFeatures |= features;
         FakeVirtioPciDevice function = _machine.Plug(_device);
@@ -165,6 +166,26 @@ public sealed class FakeVirtqueueTests : VirtqueueContract
 /// <summary>The same for rings that go round.</summary>
 public sealed class FakeVirtqueueRingTests : VirtqueueRingContract
 {
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size, QueueFeatures features) => new FakeVirtqueueBackend(size, features.Bits());
+}
+
+/// <summary>The same for buffers in frames, which keep their descriptors.</summary>
+public sealed class FakeVirtqueueFrameTests : VirtqueueFrameContract
+{
+    /// <inheritdoc/>
+    protected override bool Shares => false;
+
+    /// <inheritdoc/>
+    protected override VirtqueueBackend Open(ushort size, QueueFeatures features) => new FakeVirtqueueBackend(size, features.Bits(), shares: false);
+}
+
+/// <summary>The same where memory is lent for each use, so that nothing stays.</summary>
+public sealed class FakeSharedVirtqueueFrameTests : VirtqueueFrameContract
+{
+    /// <inheritdoc/>
+    protected override bool Shares => true;
+
     /// <inheritdoc/>
     protected override VirtqueueBackend Open(ushort size, QueueFeatures features) => new FakeVirtqueueBackend(size, features.Bits());
 }
