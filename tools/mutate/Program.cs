@@ -10,6 +10,8 @@ using System.Runtime.Loader;
 using System.Threading;
 using VirtioSharp.Mutate;
 
+// Tests from this line of the map on are run first: what was added after a mutant survived.
+int newest = int.Parse(Environment.GetEnvironmentVariable("MUTANT_NEWEST") ?? "0");
 double budget = double.Parse(Environment.GetEnvironmentVariable("MUTANT_SECONDS") ?? "6");
 
 string bin = Path.GetFullPath(args[0]);
@@ -55,9 +57,15 @@ if (args[1] == "map")
 }
 
 Dictionary<int, List<(string Test, double Seconds)>> reaching = [];
+HashSet<string> added = [];
+int lines = 0;
 foreach (string line in File.ReadLines(args[2]))
 {
     string[] parts = line.Split('\t');
+    if (newest > 0 && lines++ >= newest)
+    {
+        added.Add(parts[0]);
+    }
     foreach (string id in cases.ContainsKey(parts[0]) ? parts[2].Split(',', StringSplitOptions.RemoveEmptyEntries) : [])
     {
         if (!reaching.TryGetValue(int.Parse(id), out var list))
@@ -84,8 +92,8 @@ foreach (string arg in args.Skip(3).SelectMany(arg => arg.StartsWith('@') ? File
     string verdict = "survived";
     double begin = TestThread.UsedSeconds;
     int ran = 0;
-    // Those first that killed its neighbours, then those that killed many before, then short ones.
-    foreach ((string test, double usual) in covering.OrderByDescending(each => recent.Contains(each.Test))
+    // New ones first, then those that killed its neighbours, then those that killed many before, then short ones.
+    foreach ((string test, double usual) in covering.OrderByDescending(each => added.Contains(each.Test)).ThenByDescending(each => recent.Contains(each.Test))
         .ThenByDescending(each => kills.GetValueOrDefault(each.Test) / (0.002 + each.Seconds)).ThenBy(each => each.Seconds))
     {
         ran++;
