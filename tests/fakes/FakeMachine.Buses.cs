@@ -17,8 +17,14 @@ public sealed partial class FakeMachine
     /// <summary>How many segments there are; each begins with bus 0.</summary>
     public int Segments { get; set; } = 1;
 
+    /// <summary>The last bus that config space reaches, in each segment.</summary>
+    public byte LastReachableBus { get; set; } = 255;
+
     /// <inheritdoc/>
     public override int SegmentCount => Segments;
+
+    /// <inheritdoc/>
+    public override byte LastBus(int segment) => LastReachableBus;
 
     /// <inheritdoc/>
     public override bool IsRootBus(int segment, byte bus) => bus == 0 || (segment == 0 && RootBuses.Contains(bus));

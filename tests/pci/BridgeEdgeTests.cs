@@ -31,6 +31,31 @@ public sealed class BridgeEdgeTests : IDisposable
     }
 
     [Fact]
+    public void The_scan_goes_up_to_the_last_bus_and_the_last_segment_and_no_farther()
+    {
+        _machine.Segments = 2;
+        _machine.LastReachableBus = 7;
+        _machine.RootBuses.UnionWith([7, 8]);
+        FakePciFunction last = _machine.Plug(new FakePciFunction(0x8086, 1), 7, 0);
+        FakePciFunction lastSegment = _machine.Plug(new FakePciFunction(0x8086, 1), 0, 31, segment: 1);
+        _machine.Plug(new FakePciFunction(0x8086, 1), 5, 0); // no bridge and no host bridge leads there
+        _machine.Plug(new FakePciFunction(0x8086, 1), 8, 0);
+        _machine.Plug(new FakePciFunction(0x8086, 1), 0, 0, segment: 2);
+        PciScan scan = PciScan.Run(_machine);
+        Assert.Equal([last.Address, lastSegment.Address], Enumerable.Range(0, scan.Count).Select(i => scan[i].Address));
+    }
+
+    [Fact]
+    public void Where_buses_have_to_be_numbered_a_bridge_that_has_numbers_keeps_them()
+    {
+        _machine.HasRoomForBars = true;
+        FakePciBridge numbered = _machine.Plug(new FakePciBridge(0, 7, 9), 0, 3);
+        FakePciBridge other = _machine.Plug(new FakePciBridge(), 0, 4);
+        PciScan.Run(_machine);
+        Assert.Equal((7, 9, 10), (numbered.Secondary, numbered.Subordinate, other.Secondary));
+    }
+
+    [Fact]
     public void A_bridge_that_is_opened_has_one_window_and_its_other_one_is_closed()
     {
         _machine.HasRoomForBars = true;

@@ -38,6 +38,30 @@ public sealed class HotplugSwitchTests : IDisposable
         }
         Assert.Equal(200, PciScan.Run(machine).BridgeCount);
         Assert.All(ports, port => Assert.NotEqual(0, port.Secondary));
+        Assert.All(ports[..100], port => Assert.Equal(port.Secondary + 1, port.Subordinate)); // not one number is spare, with the first port neither
+    }
+
+    [Theory]
+    [InlineData(5, 5)]
+    [InlineData(4, 1)]
+    public void Spare_numbers_are_given_when_all_of_them_are_within_reach(byte lastBus, byte subordinate)
+    {
+        using FakeMachine machine = new() { HasRoomForBars = true, LastReachableBus = lastBus };
+        FakeRootPort port = machine.Plug(new FakeRootPort(), 0, 3);
+        PciScan.Run(machine);
+        Assert.Equal((1, subordinate), (port.Secondary, port.Subordinate));
+    }
+
+    [Fact]
+    public void A_switch_that_is_plugged_in_leaves_spare_numbers_to_those_that_come_after_it()
+    {
+        using HotplugScene scene = new(hasMsi: true, byFirmware: true);
+        scene.Port.Number(0, 1, 40);
+        PciHotplugSlot slot = scene.Watch();
+        FakePciBridge upstream = scene.Port.Insert(new FakePciBridge());
+        FakeRootPort inner = scene.Machine.PlugBehind(upstream, new FakeRootPort(type: PciExpressRegisters.DownstreamPort), byFirmware: false);
+        scene.RunUntil(() => slot.Arrivals == 1);
+        Assert.Equal((2, 3, 3, 3), (upstream.Secondary, upstream.Subordinate, inner.Secondary, inner.Subordinate));
     }
 
     [Theory]
