@@ -214,6 +214,9 @@ public abstract class BlockRequest
         Details.MayUnmap = mayUnmap;
     }
 
+    /// <summary>Who waits for the request; called once, instead of <see cref="OnCompleted"/>, and forgotten.</summary>
+    protected Action? Continuation;
+
     /// <summary>
     /// Called from <see cref="Device.Poll"/>, <see cref="Device.Remove"/> or <see cref="BlockDevice.TryCancel"/>, never from a submit. May submit again.
     /// </summary>
@@ -233,6 +236,13 @@ public abstract class BlockRequest
         Contract.Require(Status == IoStatus.InFlight, "a block request was completed twice");
         Status = status;
         Origin = 0;
-        OnCompleted();
+        Action? continuation = Continuation;
+        if (continuation is null)
+        {
+            OnCompleted();
+            return;
+        }
+        Continuation = null;
+        continuation();
     }
 }

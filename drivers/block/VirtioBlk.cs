@@ -213,13 +213,25 @@ public sealed partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override void Poll()
     {
-        for (int i = 0; i < _queues.Length && _failure == IoStatus.Ok; i++)
+        if (_queues.Length == 1)
         {
-            Poll(_queues[i]);
+            Poll(_queue);
+        }
+        else
+        {
+            PollAll();
         }
         if (_failure == IoStatus.Ok && _virtio.TakeConfigChange())
         {
             OnConfigChange();
+        }
+    }
+
+    private void PollAll()
+    {
+        for (int i = 0; i < _queues.Length && _failure == IoStatus.Ok; i++)
+        {
+            Poll(_queues[i]);
         }
     }
 
@@ -262,17 +274,16 @@ public sealed partial class VirtioBlk : BlockDevice
         bool any = false;
         while (true)
         {
-            int full = queue.Ring.TakeFull();
-            if (full >= 0)
+            if (queue.Ring.TryTakeFull(out uint token))
             {
-                BlockRequest request = queue.TakeBack((uint)full, out byte status);
+                BlockRequest request = queue.TakeBack(token, out byte status);
                 if (status == VirtioBlkFormat.StatusOk)
                 {
                     EndWhole(request);
                 }
                 else
                 {
-                    EndPart(request, queue.EndOf((uint)full, request, request.Buffer.Length + 1, status));
+                    EndPart(request, queue.EndOf(token, request, request.Buffer.Length + 1, status));
                 }
             }
             else if (_failure != IoStatus.Ok || !queue.Ring.MayHaveMore || !TryEndAny(queue))

@@ -130,13 +130,23 @@ internal sealed unsafe class VirtioBlkQueue
         }
         Virtqueue ring = Ring;
         ref BufferFrame frame = ref ring.KeptFrame(number);
-        if (!frame.HasPlace && !frame.IsKept)
+        if (!frame.HasPlace)
         {
-            return false;
+            return frame.IsKept && IssueInFrame(number, type, sector, data);
         }
         WriteHeader(number, type, sector);
         Hold(ref slot);
-        ring.AddKept(ref frame, data, type - 1);
+        ring.AddKeptInPlace(ref frame, data, type - 1);
+        return true;
+    }
+
+    /// <summary>The same for a packed ring; always true.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private bool IssueInFrame(uint number, uint type, ulong sector, in DmaBuffer data)
+    {
+        WriteHeader(number, type, sector);
+        Hold(ref SlotAt(number));
+        Ring.AddKept(ref Ring.KeptFrame(number), data, type - 1);
         return true;
     }
 

@@ -1,4 +1,5 @@
 // The devices that are in service, in the order in which they were found.
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Drivers.Pci;
@@ -56,6 +57,7 @@ public sealed class DeviceTable
     }
 
     /// <summary>Lets every device do the work that is there.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Poll()
     {
         for (int i = 0; i < _count; i++)
@@ -90,6 +92,7 @@ public sealed class DeviceTable
     }
 
     /// <summary>The earliest moment at which a device wants to be polled even without an interrupt.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public ulong NextDeadline()
     {
         ulong earliest = ulong.MaxValue;

@@ -18,6 +18,7 @@ internal sealed class Interrupts
     private const int SharedLimit = 8;
     private const int MostUnclaimed = 1000;
     private const ulong TimerBit = 1ul << (TimerVector - FirstEdge);
+    private const ulong NoEdge = TimerBit; // which has no handler
 
     private readonly IoApic[] _ioApics;
     private readonly Pic8259? _pic;
@@ -26,6 +27,10 @@ internal sealed class Interrupts
     private readonly int[] _unclaimed = new int[LevelCount];
     private readonly uint[] _levelInterrupts = new uint[LevelCount];
     private int _levelsUsed;
+
+    // The edge that came last, most often comes next.
+    private ulong _lastEdge = NoEdge;
+    private InterruptHandler? _lastHandler;
 
     internal Interrupts(Acpi acpi, bool wants8259)
     {
@@ -94,6 +99,7 @@ internal sealed class Interrupts
         if (vector >= FirstEdge && vector < FirstEdge + EdgeCount)
         {
             _edges[vector - FirstEdge] = null;
+            _lastEdge = NoEdge;
         }
     }
 
@@ -201,12 +207,20 @@ internal sealed class Interrupts
         ulong edges = Cpu.TakeInterrupts(&levels);
         bool timer = (edges & TimerBit) != 0;
         edges &= ~TimerBit;
+        if (edges == _lastEdge)
+        {
+            Delivered++;
+            _lastHandler!.OnInterrupt();
+            edges = 0;
+        }
         for (int i = 0; edges != 0; i++, edges >>= 1)
         {
             if ((edges & 1) != 0)
             {
                 Delivered++;
-                _edges[i]?.OnInterrupt();
+                _lastEdge = _edges[i] is null ? NoEdge : 1ul << i;
+                _lastHandler = _edges[i];
+                _lastHandler?.OnInterrupt();
             }
         }
         if (levels != 0)

@@ -1,4 +1,5 @@
 // Time from the time stamp counter; waits that end by the local APIC's timer.
+using System.Runtime.CompilerServices;
 using VirtioSharp.Drivers.Platform;
 
 namespace VirtioSharp.Kernel.Machine;
@@ -66,6 +67,7 @@ internal sealed class TscClock : Clock
     }
 
     /// <summary>Calls the handlers of what was noted; true when the timer was among it, which then has to be armed anew.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool Dispatch()
     {
         bool timer = _interrupts.Dispatch();

@@ -13,7 +13,6 @@ public sealed class AsyncBlockRequest : BlockRequest
     private static Action<object?>? s_cancel;
 
     private AsyncBlockRequest? _next;
-    private Action? _continuation;
     private Cancellation? _cancellation;
     private bool _isSpecial;
 
@@ -58,12 +57,7 @@ public sealed class AsyncBlockRequest : BlockRequest
     /// <inheritdoc/>
     protected override void OnCompleted()
     {
-        Action? continuation = _continuation;
-        if (continuation is not null)
-        {
-            _continuation = null;
-            continuation();
-        }
+        // Nobody waits yet: the result stays until somebody does.
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -163,9 +157,9 @@ public sealed class AsyncBlockRequest : BlockRequest
         public IoStatus GetResult() => _request.Target.Take();
 
         /// <inheritdoc/>
-        public void OnCompleted(Action continuation) => Reference.Set(ref _request.Target._continuation, continuation);
+        public void OnCompleted(Action continuation) => Reference.Set(ref _request.Target.Continuation, continuation);
 
         /// <inheritdoc/>
-        public void UnsafeOnCompleted(Action continuation) => Reference.Set(ref _request.Target._continuation, continuation);
+        public void UnsafeOnCompleted(Action continuation) => Reference.Set(ref _request.Target.Continuation, continuation);
     }
 }

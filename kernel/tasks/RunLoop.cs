@@ -105,6 +105,7 @@ public sealed class RunLoop
         _freeDelays = delay;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Step()
     {
         if (_changes != Devices.Changes)
@@ -124,10 +125,16 @@ public sealed class RunLoop
         bool look = ++_steps % LookAtClockEvery == 0;
         if (!HasReadable())
         {
-            bool polls = _mayPoll && Devices.WantsPolling();
-            Sleeps += polls ? 0ul : 1;
             // A deadline that has passed lets interrupts in and does not sleep.
-            look |= !_clock.WaitForInterrupt(polls ? 0 : deadline) && !polls;
+            if (_mayPoll && Devices.WantsPolling())
+            {
+                _clock.WaitForInterrupt(0);
+            }
+            else
+            {
+                Sleeps++;
+                look |= !_clock.WaitForInterrupt(deadline);
+            }
         }
         if (look)
         {

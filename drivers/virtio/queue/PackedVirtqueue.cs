@@ -125,7 +125,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         return true;
     }
 
-    private protected override void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
+    internal override void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
     {
         ushort head = frame.Head;
         uint length = payload.Length;
@@ -189,6 +189,31 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         }
     }
 
+    /// <summary>See <see cref="Virtqueue.TryTakeFull"/>.</summary>
+    internal bool TryTakeFullHere(out uint token)
+    {
+        token = 0;
+        RingDescriptor* descriptor = _descriptors + _used;
+        ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)((byte*)descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
+        if (state != _usedState)
+        {
+            return false;
+        }
+        // Length and id at once: what is not exactly what was expected is read again, and looked at, by TakeUsed.
+        ulong entry = Volatile.Read(ref *(ulong*)&descriptor->Length);
+        ushort id = (ushort)(entry >> 32);
+        if (id >= _size || SlotAt(id).Expected != (entry << 32 | id))
+        {
+            return false;
+        }
+        ref Slot slot = ref SlotAt(id);
+        slot.Expected = NotInFlight;
+        _seen = ++_taken;
+        StepUsed(slot.Descriptors);
+        token = slot.Token;
+        return true;
+    }
+
     /// <inheritdoc/>
     public override UsedBuffer TakeUsed()
     {
@@ -224,9 +249,6 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         Release(id, ref slot);
         return used;
     }
-
-    /// <inheritdoc/>
-    internal override bool LookForUsed() => true;
 
     /// <inheritdoc/>
     public override bool TryEnableInterrupts()

@@ -23,7 +23,6 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     private protected readonly bool _eventIndex;
     private protected readonly bool _inOrder;
     private protected readonly bool _sharing;
-    private readonly bool _isPacked;
     private readonly bool _notificationData;
 
     private protected int _free;
@@ -54,7 +53,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
         _size = size;
         _eventIndex = (features & VirtioFeature.EventIndex) != 0;
         _inOrder = (features & VirtioFeature.InOrder) != 0;
-        _isPacked = (features & VirtioFeature.RingPacked) != 0;
+        IsPacked = (features & VirtioFeature.RingPacked) != 0;
         _notificationData = (features & VirtioFeature.NotificationData) != 0;
         _sharing = _dma.NeedsSharing;
         _tables = tables;
@@ -103,7 +102,10 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     internal bool IsMoreSeen => _taken != _seen;
 
     /// <summary>The same; always true with a packed ring.</summary>
-    internal bool MayHaveUsed => _taken != _seen || _isPacked;
+    internal bool MayHaveUsed => _taken != _seen || IsPacked;
+
+    /// <summary>True for a packed ring.</summary>
+    internal readonly bool IsPacked;
 
     /// <summary>Where the next buffer will be put, as notifications with data say it (virtio 2.9).</summary>
     private protected abstract ushort Position { get; }

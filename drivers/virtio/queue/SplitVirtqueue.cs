@@ -112,7 +112,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         return true;
     }
 
-    private protected override void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
+    internal override void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
         AddKeptHere(ref frame, payload, writableMask);
 
     /// <summary>See <see cref="Virtqueue.AddKept"/>; a mask, so that there is no branch.</summary>
@@ -151,10 +151,11 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         }
     }
 
-    /// <summary>See <see cref="Virtqueue.TakeFull"/>.</summary>
+    /// <summary>See <see cref="Virtqueue.TryTakeFull"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal int TakeFullHere()
+    internal bool TryTakeFullHere(out uint token)
     {
+        token = 0;
         uint taken = _taken;
         // Both halves at once: what is not exactly what was expected is read again, and looked at, by TakeUsed.
         ulong element = Unsafe.ReadUnaligned<ulong>(_usedRing + (taken & _mask) * SplitLayout.UsedElementLength);
@@ -162,11 +163,12 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         // The uppermost bit of an id marks what is in no frame or not in flight, and a device may say that as well.
         if (((slot.Expected ^ element) | (uint)element >> 31) != 0)
         {
-            return NotFull;
+            return false;
         }
         slot.Expected = NotInFlight;
         _taken = taken + 1;
-        return slot.Token;
+        token = slot.Token;
+        return true;
     }
 
     /// <inheritdoc/>
@@ -205,9 +207,6 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
         return used;
     }
 
-    /// <inheritdoc/>
-    internal override bool LookForUsed() => _taken != _seen || TryLook();
-
     private UsedBuffer TakeOfBatch()
     {
         TakeOfBatch(out UsedBuffer used);
@@ -216,7 +215,7 @@ public sealed unsafe class SplitVirtqueue : RingVirtqueue
     }
 
     /// <summary>Reads how far the device has come; false when nothing is there to be taken.</summary>
-    private bool TryLook()
+    internal bool TryLook()
     {
         if (_broken)
         {

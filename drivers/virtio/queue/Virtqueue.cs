@@ -12,9 +12,6 @@ namespace VirtioSharp.Drivers.Virtio.Queue;
 /// </summary>
 public abstract class Virtqueue : InterruptHandler
 {
-    /// <summary>What <see cref="TakeFull"/> answers when there is no such buffer.</summary>
-    internal const int NotFull = -1;
-
     /// <summary>
     /// Allocates a queue in the format that <paramref name="features"/> ask for; false when there is no memory. <paramref name="size"/> is
     /// one that <see cref="TryChooseSize"/> gave. Interrupts are wanted from the start.
@@ -124,18 +121,12 @@ public abstract class Virtqueue : InterruptHandler
     /// Adds a buffer in a frame that is kept. <paramref name="writableMask"/> is all ones when the device writes the
     /// payload, and 0 otherwise.
     /// </summary>
+    internal abstract void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask);
+
+    /// <summary>The same without a virtual call, for a frame that <see cref="BufferFrame.HasPlace"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal void AddKept(ref BufferFrame frame, in DmaBuffer payload, uint writableMask)
-    {
-        if (frame.HasPlace)
-        {
-            Unsafe.As<SplitVirtqueue>(this).AddKeptHere(ref frame, payload, writableMask);
-        }
-        else
-        {
-            AddKeptThere(ref frame, payload, writableMask);
-        }
-    }
+    internal void AddKeptInPlace(ref BufferFrame frame, in DmaBuffer payload, uint writableMask) =>
+        Unsafe.As<SplitVirtqueue>(this).AddKeptHere(ref frame, payload, writableMask);
 
     /// <summary>Tells the device about everything added since the last kick, if it wants to be told.</summary>
     public abstract void Kick();
@@ -150,14 +141,30 @@ public abstract class Virtqueue : InterruptHandler
     public abstract UsedBuffer TakeUsed();
 
     /// <summary>
-    /// Takes back a buffer that <see cref="AddKept"/> added, of which the device wrote all that was lent: its token. <see cref="NotFull"/> says
+    /// Takes back a buffer that <see cref="AddKept"/> added, of which the device wrote all that was lent: its token. False says
     /// nothing but that the next one is not known to be such: <see cref="TakeUsed"/> has to be asked.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal int TakeFull() => Unsafe.As<RingVirtqueue>(this).IsMoreSeen ? Unsafe.As<SplitVirtqueue>(this).TakeFullHere() : NotFull;
+    internal bool TryTakeFull(out uint token)
+    {
+        if (Unsafe.As<RingVirtqueue>(this).IsMoreSeen)
+        {
+            return Unsafe.As<SplitVirtqueue>(this).TryTakeFullHere(out token);
+        }
+        token = 0;
+        if (!Unsafe.As<RingVirtqueue>(this).IsPacked)
+        {
+            return false;
+        }
+        // A variable of its own: one that is handed to a call is kept in memory.
+        bool took = Unsafe.As<PackedVirtqueue>(this).TryTakeFullHere(out uint there);
+        token = there;
+        return took;
+    }
 
     /// <summary>Looks how far the device has come; false when nothing is there to be taken. A packed ring can't say before it is asked: true.</summary>
-    internal abstract bool LookForUsed();
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool LookForUsed() => MayHaveMore || Unsafe.As<SplitVirtqueue>(this).TryLook();
 
     /// <summary>False when everything was taken that the last look showed. A packed ring can't say: always true.</summary>
     internal bool MayHaveMore
@@ -196,6 +203,4 @@ public abstract class Virtqueue : InterruptHandler
 
     /// <summary>Gives the ring's memory back; the device was reset and all buffers detached.</summary>
     public abstract void Free();
-
-    private protected abstract void AddKeptThere(ref BufferFrame frame, in DmaBuffer payload, uint writableMask);
 }
