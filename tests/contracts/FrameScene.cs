@@ -194,19 +194,21 @@ internal sealed class FrameScene : IDisposable
         bool fast = _random.Next(3) != 0;
         for (int i = 0; i < most; i++)
         {
-            int full = fast ? Queue.TakeFull() : Virtqueue.NotFull;
-            if (fast && full == Virtqueue.NotFull)
+            uint full = 0;
+            bool took = fast && Queue.TryTakeFull(out full);
+            if (fast && !took)
             {
+                Assert.True(!IsPacked || !IsFullOne(), "a packed ring needs no look before a buffer that is full is taken the fast way");
                 bool more = Queue.LookForUsed();
                 Assert.Equal(more, Queue.MayHaveMore);
                 Assert.True(IsPacked ? more : more == (_used.Count != 0), $"{_used.Count} were used, and a look says {more}");
-                full = Queue.TakeFull();
-                Assert.True(full != Virtqueue.NotFull || !IsFullOne(), "a buffer in a frame, used in full, is not taken the fast way");
+                took = Queue.TryTakeFull(out full);
+                Assert.True(took || !IsFullOne(), "a buffer in a frame, used in full, is not taken the fast way");
             }
-            if (full != Virtqueue.NotFull)
+            if (took)
             {
                 Assert.True(IsFullOne(), $"token {full} is said to be that of a buffer that is full");
-                Assert.Equal(full, End(_used.Dequeue()));
+                Assert.Equal(full, (uint)End(_used.Dequeue()));
                 continue;
             }
             bool any = Queue.TryTakeUsed(out ushort token, out uint written);
@@ -223,9 +225,9 @@ internal sealed class FrameScene : IDisposable
         }
     }
 
-    /// <summary>True when what comes next has to be found by the fast way: split rings have it, where frames stay.</summary>
+    /// <summary>True when what comes next has to be found by the fast way: where frames stay.</summary>
     private bool IsFullOne() =>
-        _keeps && !IsPacked && _used.TryPeek(out (Buffer Buffer, uint Claim) next) && next.Buffer.IsFramed
+        _keeps && _used.TryPeek(out (Buffer Buffer, uint Claim) next) && next.Buffer.IsFramed
             && next.Claim == next.Buffer.Writable;
 
     private static int End((Buffer Buffer, uint Claim) used)

@@ -92,6 +92,6 @@ public abstract class VirtqueueFrameContract
         Assert.True(run.Queue.IsBroken);
         Assert.False(run.Queue.TryAddFramed(0, payloads[0], true));
         Assert.False(run.Queue.TryAddFramed(2, payloads[2], true));
-        Assert.Equal((Virtqueue.NotFull, 1), (run.Queue.TakeFull(), run.Queue.InFlight));
+        Assert.Equal((false, 1), (run.Queue.TryTakeFull(out _), run.Queue.InFlight));
     }
 }
