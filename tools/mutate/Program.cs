@@ -59,30 +59,49 @@ if (args[1] == "map")
 Dictionary<int, List<(string Test, double Seconds)>> reaching = [];
 HashSet<string> added = [];
 int lines = 0;
+string[] wanted = [.. args.Skip(3).SelectMany(arg => arg.StartsWith('@') ? File.ReadAllLines(arg[1..]) : [arg])];
+foreach (string id in wanted)
+{
+    reaching.Add(int.Parse(id), []);
+}
 foreach (string line in File.ReadLines(args[2]))
 {
-    string[] parts = line.Split('\t');
+    int first = line.IndexOf('\t');
+    int second = line.IndexOf('\t', first + 1);
+    string test = line[..first];
     if (newest > 0 && lines++ >= newest)
     {
-        added.Add(parts[0]);
+        added.Add(test);
     }
-    foreach (string id in cases.ContainsKey(parts[0]) ? parts[2].Split(',', StringSplitOptions.RemoveEmptyEntries) : [])
+    if (!cases.ContainsKey(test))
     {
-        if (!reaching.TryGetValue(int.Parse(id), out var list))
+        continue;
+    }
+    double seconds = double.Parse(line.AsSpan(first + 1, second - first - 1));
+    // The map is long, and read by each process.
+    for (int at = second + 1, id = 0; at <= line.Length; at++)
+    {
+        if (at < line.Length && line[at] != ',')
         {
-            reaching.Add(int.Parse(id), list = []);
+            id = id * 10 + line[at] - '0';
+            continue;
         }
-        list.Add((parts[0], double.Parse(parts[1])));
+        if (reaching.TryGetValue(id, out var list))
+        {
+            list.Add((test, seconds));
+        }
+        id = 0;
     }
 }
 Dictionary<string, int> kills = [];
 Queue<string> recent = [];
 TestThread thread = new();
 bool fresh = true;
-foreach (string arg in args.Skip(3).SelectMany(arg => arg.StartsWith('@') ? File.ReadAllLines(arg[1..]) : [arg]))
+foreach (string arg in wanted)
 {
     int id = int.Parse(arg);
-    if (!reaching.TryGetValue(id, out var covering))
+    List<(string Test, double Seconds)> covering = reaching[id];
+    if (covering.Count == 0)
     {
         output.WriteLine($"{id} uncovered");
         continue;
