@@ -10,6 +10,9 @@ using System.Runtime.Loader;
 using System.Threading;
 using VirtioSharp.Mutate;
 
+// What takes longer alone would take most of the time in all.
+const double MostSeconds = 3;
+
 // Tests from this line of the map on are run first: what was added after a mutant survived.
 int newest = int.Parse(Environment.GetEnvironmentVariable("MUTANT_NEWEST") ?? "0");
 double budget = double.Parse(Environment.GetEnvironmentVariable("MUTANT_SECONDS") ?? "6");
@@ -56,7 +59,7 @@ if (args[1] == "map")
     return 0;
 }
 
-Dictionary<int, List<(string Test, double Seconds)>> reaching = [];
+Dictionary<int, List<(string Test, double Seconds, int Reach)>> reaching = [];
 HashSet<string> added = [];
 int lines = 0;
 string[] wanted = [.. args.Skip(3).SelectMany(arg => arg.StartsWith('@') ? File.ReadAllLines(arg[1..]) : [arg])];
@@ -73,11 +76,12 @@ foreach (string line in File.ReadLines(args[2]))
     {
         added.Add(test);
     }
-    if (!cases.ContainsKey(test))
+    double seconds = double.Parse(line.AsSpan(first + 1, second - first - 1));
+    if (!cases.ContainsKey(test) || seconds > MostSeconds)
     {
         continue;
     }
-    double seconds = double.Parse(line.AsSpan(first + 1, second - first - 1));
+    int reach = line.AsSpan(second).Count(',');
     // The map is long, and read by each process.
     for (int at = second + 1, id = 0; at <= line.Length; at++)
     {
@@ -88,7 +92,7 @@ foreach (string line in File.ReadLines(args[2]))
         }
         if (reaching.TryGetValue(id, out var list))
         {
-            list.Add((test, seconds));
+            list.Add((test, seconds, reach));
         }
         id = 0;
     }
@@ -100,7 +104,7 @@ bool fresh = true;
 foreach (string arg in wanted)
 {
     int id = int.Parse(arg);
-    List<(string Test, double Seconds)> covering = reaching[id];
+    List<(string Test, double Seconds, int Reach)> covering = reaching[id];
     if (covering.Count == 0)
     {
         output.WriteLine($"{id} uncovered");
@@ -111,13 +115,15 @@ foreach (string arg in wanted)
     string verdict = "survived";
     double begin = TestThread.UsedSeconds;
     int ran = 0;
-    // New ones first, then those that killed its neighbours, then those that killed many before, then short ones.
-    foreach ((string test, double usual) in covering.OrderByDescending(each => added.Contains(each.Test)).ThenByDescending(each => recent.Contains(each.Test))
-        .ThenByDescending(each => kills.GetValueOrDefault(each.Test) / (0.002 + each.Seconds)).ThenBy(each => each.Seconds))
+    // New ones first, then those that killed its neighbours, then those that killed many before, then short ones that have little else to do.
+    foreach ((string test, double usual, _) in covering.OrderByDescending(each => added.Contains(each.Test))
+        .ThenByDescending(each => recent.Contains(each.Test))
+        .ThenByDescending(each => kills.GetValueOrDefault(each.Test) / (0.002 + each.Seconds))
+        .ThenBy(each => (0.002 + each.Seconds) * (200 + each.Reach)))
     {
         ran++;
         mutants.Activate(id);
-        if (!thread.TryRun(cases[test], 3 + 10 * usual, out Exception? wrong))
+        if (!thread.TryRun(cases[test], 3 + 4 * usual, out Exception? wrong))
         {
             // It may have looped in the mutant, and end now.
             mutants.Activate(-1);
@@ -134,7 +140,7 @@ foreach (string arg in wanted)
         if (wrong is not null)
         {
             // What a mutant left behind, in something static, must not kill the next ones.
-            if (!thread.TryRun(cases[test], 3 + 10 * usual, out wrong) || wrong is not null)
+            if (!thread.TryRun(cases[test], 3 + 4 * usual, out wrong) || wrong is not null)
             {
                 output.WriteLine(fresh ? $"{id} killed {test}, and spoiled it" : $"{id} spoiled {test}");
                 output.Flush();
