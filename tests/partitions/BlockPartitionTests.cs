@@ -68,6 +68,31 @@ public sealed class BlockPartitionTests
     }
 
     [Fact]
+    public void All_of_it_can_be_read_at_once() => Assert.Equal(IoStatus.Ok, Do(_partition, BlockOperation.Read, 0, Allocate((uint)Count * 512)));
+
+    [Fact]
+    public void It_can_do_what_its_disk_can_but_for_zones()
+    {
+        using ZonedDisk disk = new();
+        BlockPartition partition = new(disk.Service, new Partition(1, 0, 100, "", ""));
+        Assert.True(disk.Service.Supports(BlockOperation.ReportZones));
+        Assert.False(partition.Supports(BlockOperation.ReportZones));
+        Assert.True(partition.Supports(BlockOperation.Read));
+        Assert.False(partition.Supports(BlockOperation.Discard)); // which this disk does not offer
+    }
+
+    [Theory]
+    [InlineData(0ul, 512ul)]
+    [InlineData(1ul, 0ul)]
+    [InlineData(3ul, 3072ul)]
+    public void The_alignment_counts_from_where_the_medium_s_blocks_begin(ulong first, ulong offset)
+    {
+        using AlignedDisk disk = new(begin: 1);
+        Assert.Equal(512ul, disk.Service.Topology.AlignmentOffset);
+        Assert.Equal(offset, new BlockPartition(disk.Service, new Partition(1, first, 100, "", "")).Topology.AlignmentOffset);
+    }
+
+    [Fact]
     public void A_request_that_ended_or_was_refused_means_the_disk_itself_again()
     {
         DmaBuffer buffer = Allocate(512);
@@ -129,17 +154,23 @@ public sealed class BlockPartitionTests
         Assert.Equal((4096ul, offset), (topology.PhysicalBlockSize, topology.AlignmentOffset));
     }
 
-    private sealed class AlignedDisk() : Block.DiskScene(Aligned())
+    private sealed class AlignedDisk(byte begin = 0) : Block.DiskScene(Aligned(begin))
     {
         public BlockDevice Service => Disk;
 
-        private static FakeBlockDevice Aligned()
+        private static FakeBlockDevice Aligned(byte begin)
         {
             FakeBlockDevice device = new(1000);
             device.OfferedFeatures |= FakeBlockDevice.Topology;
             device.Config[24] = 3;
+            device.Config[25] = begin;
             return device;
         }
+    }
+
+    private sealed class ZonedDisk() : Block.DiskScene(new FakeBlockDevice(1024).DivideInto(new FakeZones(1024, 64, 1, 60, 2, 3, 16, 1024)))
+    {
+        public BlockDevice Service => Disk;
     }
 
     private DmaBuffer Allocate(uint length) => _disk.Dma.TryAllocate(length, 512, out DmaBuffer buffer) ? buffer : throw new InvalidOperationException();

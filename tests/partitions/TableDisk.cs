@@ -92,10 +92,10 @@ public sealed class TableDisk
         return this;
     }
 
-    /// <summary>Writes the checksum of a header only.</summary>
-    public TableDisk SealHeader(bool copy = false)
+    /// <summary>Writes the checksum of a header only, whose length may be up to a block.</summary>
+    public TableDisk SealHeader(bool copy = false, int length = 92)
     {
-        Span<byte> header = Header(copy);
+        Span<byte> header = Block(copy ? Blocks - 1 : 1)[..length];
         BinaryPrimitives.WriteUInt32LittleEndian(header[16..], 0);
         BinaryPrimitives.WriteUInt32LittleEndian(header[16..], Checksum(header));
         return this;
@@ -132,7 +132,8 @@ public sealed class TableDisk
         BinaryPrimitives.WriteUInt32LittleEndian(header[84..], 128);
     }
 
-    private static uint Checksum(ReadOnlySpan<byte> bytes)
+    /// <summary>CRC-32 as of Ethernet.</summary>
+    public static uint Checksum(ReadOnlySpan<byte> bytes)
     {
         uint state = uint.MaxValue;
         foreach (byte each in bytes)

@@ -58,6 +58,10 @@ public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevic
     /// <inheritdoc/>
     public override IoStatus Submit(BlockRequest request)
     {
+        if (Refuses is IoStatus refusal)
+        {
+            return refusal;
+        }
         ulong length = (ulong)request.Buffers.ToArray().Sum(buffer => buffer.Length);
         ulong sector = request.DeviceSector;
         uint blockSectors = blockSize / SectorSize;
@@ -72,10 +76,14 @@ public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevic
         return IoStatus.Ok;
     }
 
+    /// <summary>How often the disk was told of new requests, though it looks anyway.</summary>
+    public int Kicks { get; private set; }
+
+    /// <summary>What the disk says to every request, which it does not take then; null when it takes them.</summary>
+    public IoStatus? Refuses { get; set; }
+
     /// <inheritdoc/>
-    public override void Kick()
-    {
-    }
+    public override void Kick() => Kicks++;
 
     /// <inheritdoc/>
     public override bool TryCancel(BlockRequest request)
