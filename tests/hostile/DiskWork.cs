@@ -19,7 +19,7 @@ internal static class DiskWork
         VirtioBlk disk = scene.BlockDriver;
         disk.MaxRecoveries = mayRecover ? disk.MaxRecoveries : 0;
         scene.Disk.AfterReset += mayRecover ? () => scene.Disk.HoldsBack = false : () => { };
-        byte[] before = (byte[])scene.Disk.Disk.Clone();
+        byte[] before = scene.Disk.Disk[..(Requests * 4 * 512)];
         DmaBuffer[] buffers = new DmaBuffer[Requests];
         TestRequest[] requests = new TestRequest[Requests];
         IoStatus[] answers = new IoStatus[Requests];

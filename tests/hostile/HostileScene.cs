@@ -18,6 +18,9 @@ namespace VirtioSharp.Tests.Hostile;
 /// <summary>The device can be made to lie in words that are the same for every transport.</summary>
 public sealed class HostileScene : IDisposable
 {
+    private const int Sectors = 256;
+    private static readonly byte[] Content = MakeContent();
+
     private readonly FakeVirtioPciDevice? _modern;
     private readonly FakeLegacyPciDevice? _legacy;
     private readonly FakeMmioDevice? _mmio;
@@ -28,12 +31,12 @@ public sealed class HostileScene : IDisposable
     {
         Place = place;
         Machine.FakeDma.Shares = place.Memory == Memories.Lent;
-        Device = subject == Subject.Disk ? new FakeBlockDevice(256) : new FakeConsoleDevice(ports: subject == Subject.Ports ? 4 : 0);
+        Device = subject == Subject.Disk ? new FakeBlockDevice(Sectors) : new FakeConsoleDevice(ports: subject == Subject.Ports ? 4 : 0);
         Device.OfferedFeatures &= place.HasEvent ? ulong.MaxValue : ~FakeVirtioDevice.EventIndex;
         Device.OfferedFeatures |= place.IsPacked ? FakeVirtioDevice.RingPacked : 0;
         if (subject == Subject.Disk)
         {
-            new Random(1).NextBytes(Disk.Disk);
+            Content.CopyTo(Disk.Disk, 0);
         }
         else if (subject == Subject.Ports)
         {
@@ -59,9 +62,6 @@ public sealed class HostileScene : IDisposable
                 }
                 break;
         }
-        object[] ports = Device is FakeConsoleDevice console ? console.Ports : [];
-        object?[] parts = [Machine, Machine.FakeDma, Device, .. Device.Queues, .. ports, _modern, _legacy, _mmio];
-        _before.AddRange(parts.OfType<object>().Select(part => new PutBack(part)));
     }
 
     /// <summary>The machine.</summary>
@@ -106,6 +106,9 @@ public sealed class HostileScene : IDisposable
     /// <summary>Makes the device do what the case says.</summary>
     public void Arrange(HostileCase fault)
     {
+        object[] ports = Device is FakeConsoleDevice console ? console.Ports : [];
+        object?[] parts = [Machine, Machine.FakeDma, Device, .. Device.Queues, .. ports, _modern, _legacy, _mmio];
+        _before.AddRange(parts.OfType<object>().Select(part => new PutBack(part)));
         (byte[] values, byte[] writable)? before = Clone();
         fault.Arrange(this);
         if (before is not null && Clone() is (byte[] Values, byte[] Writable) after)
@@ -265,6 +268,13 @@ public sealed class HostileScene : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Machine.Dispose();
+
+    private static byte[] MakeContent()
+    {
+        byte[] content = new byte[Sectors * 512];
+        new Random(1).NextBytes(content);
+        return content;
+    }
 
     private (byte[] Values, byte[] Writable)? Clone() =>
         AnyFunction?.Image is (byte[] values, byte[] writable) ? ((byte[])values.Clone(), (byte[])writable.Clone()) : null;

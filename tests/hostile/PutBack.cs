@@ -1,4 +1,5 @@
 // What a hostile case changes in the fakes is put back, so that the same device can be used once more as one that behaves.
+using System.Collections.Concurrent;
 using System.Reflection;
 
 namespace VirtioSharp.Tests.Hostile;
@@ -6,24 +7,25 @@ namespace VirtioSharp.Tests.Hostile;
 /// <summary>Remembers every property of an object that tests can set, the content of arrays included.</summary>
 internal sealed class PutBack
 {
+    private static readonly ConcurrentDictionary<Type, PropertyInfo[]> Settable = [];
+
     private readonly Action _do;
 
     /// <summary>Remembers how an object is now.</summary>
     internal PutBack(object part)
     {
         List<Action> all = [];
-        foreach (PropertyInfo property in part.GetType().GetProperties(BindingFlags.Instance | BindingFlags.Public))
+        foreach (PropertyInfo property in Settable.GetOrAdd(part.GetType(), Find))
         {
-            bool isIndexed = property.GetIndexParameters().Length != 0;
-            if (!isIndexed && property.Name == "Config" && property.GetValue(part) is byte[] bytes)
+            object? value = property.GetValue(part);
+            if (property.SetMethod is { IsPublic: true })
+            {
+                all.Add(() => property.SetValue(part, value));
+            }
+            else if (value is byte[] bytes)
             {
                 byte[] copy = (byte[])bytes.Clone();
                 all.Add(() => copy.CopyTo(bytes, 0));
-            }
-            else if (!isIndexed && property.GetMethod is { IsPublic: true } && property.SetMethod is { IsPublic: true })
-            {
-                object? value = property.GetValue(part);
-                all.Add(() => property.SetValue(part, value));
             }
         }
         _do = () => all.ForEach(each => each());
@@ -34,4 +36,11 @@ internal sealed class PutBack
 
     /// <summary>Makes it as it was.</summary>
     internal void Do() => _do();
+
+    /// <summary>What tests can set, and the bytes of the configuration.</summary>
+    private static PropertyInfo[] Find(Type type) =>
+    [
+        .. type.GetProperties(BindingFlags.Instance | BindingFlags.Public).Where(property => property.GetIndexParameters().Length == 0 &&
+            property.GetMethod is { IsPublic: true } && (property.SetMethod is { IsPublic: true } || property.Name == "Config")),
+    ];
 }
