@@ -45,7 +45,8 @@ public sealed class TestEntropyRequest : EntropyRequest
     public byte[] Bytes => Room[Margin..(Margin + Received)];
 
     /// <summary>True when nothing was written beside what was asked for.</summary>
-    public bool KeptToItsRoom => Room[..Margin].Concat(Room[(Margin + Length)..]).All(value => value == Untouched);
+    public bool KeptToItsRoom =>
+        !Room.AsSpan(0, Margin).ContainsAnyExcept(Untouched) && !Room.AsSpan(Margin + Length).ContainsAnyExcept(Untouched);
 
     /// <inheritdoc/>
     protected override void OnCompleted()

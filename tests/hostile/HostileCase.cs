@@ -46,6 +46,9 @@ public enum Subject
 
     /// <summary>A console with room for four ports, of which the second is plugged in and called "good".</summary>
     Ports,
+
+    /// <summary>A source of random bytes.</summary>
+    Entropy,
 }
 
 /// <summary>One deviation.</summary>

@@ -65,7 +65,7 @@ public sealed class HostileProbeTests
         TheoryData<Subject, Machines, Rings, Ways> data = [];
         foreach (Place place in Place.All.Where(place => machines.HasFlag(place.Machine) && Rings.Plain.HasFlag(place.Ring) && place.Memory == Memories.Lent))
         {
-            foreach (Subject subject in new[] { Subject.Disk, Subject.Console })
+            foreach (Subject subject in new[] { Subject.Disk, Subject.Console, Subject.Entropy })
             {
                 data.Add(subject, place.Machine, place.Ring, place.Way);
             }

@@ -10,6 +10,7 @@ using VirtioSharp.Tests.Backends.Fake;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Block;
 using VirtioSharp.Tests.Fakes.Console;
+using VirtioSharp.Tests.Fakes.Entropy;
 using VirtioSharp.Tests.Fakes.Pci;
 using VirtioSharp.Tests.Fakes.Virtio;
 
@@ -27,11 +28,16 @@ public sealed class HostileScene : IDisposable
     private readonly List<PutBack> _before = [];
 
     /// <summary>Makes the stage.</summary>
-    public HostileScene(Place place, Subject subject = Subject.Disk)
+    public HostileScene(Place place, Subject subject = Subject.Disk, int queues = 1)
     {
         Place = place;
         Machine.FakeDma.Shares = place.Memory == Memories.Lent;
-        Device = subject == Subject.Disk ? new FakeBlockDevice(Sectors) : new FakeConsoleDevice(ports: subject == Subject.Ports ? 4 : 0);
+        Device = subject switch
+        {
+            Subject.Disk => new FakeBlockDevice(Sectors, queues: queues),
+            Subject.Entropy => new FakeEntropyDevice(),
+            _ => new FakeConsoleDevice(ports: subject == Subject.Ports ? 4 : 0),
+        };
         Device.OfferedFeatures &= place.HasEvent ? ulong.MaxValue : ~FakeVirtioDevice.EventIndex;
         Device.OfferedFeatures |= place.IsPacked ? FakeVirtioDevice.RingPacked : 0;
         if (subject == Subject.Disk)

@@ -1,4 +1,6 @@
 // Where a hostile case is played: over which transport, with which ring, and how the device interrupts.
+using Xunit;
+
 namespace VirtioSharp.Tests.Hostile;
 
 /// <summary>The ways to reach a device.</summary>
@@ -117,6 +119,12 @@ public readonly record struct Place(Machines Machine, Rings Ring, Ways Way, Memo
     /// </summary>
     public static IReadOnlyList<Place> All { get; } = [.. Make()];
 
+    /// <summary>
+    /// Where stories are played, by name: with each ring, with each way to interrupt, and without an IOMMU. Rings and interrupts do not
+    /// meet in them.
+    /// </summary>
+    public static TheoryData<string> Everywhere => Where(_ => true);
+
     /// <summary>True for an interface from before 1.0.</summary>
     public bool IsLegacy => Machines.Legacy.HasFlag(Machine);
 
@@ -128,6 +136,18 @@ public readonly record struct Place(Machines Machine, Rings Ring, Ways Way, Memo
 
     /// <summary>True with EVENT_IDX.</summary>
     public bool HasEvent => Rings.Event.HasFlag(Ring);
+
+    private bool HasLastRing => Ring == (IsLegacy ? Rings.SplitEvent : Rings.PackedEvent);
+
+    /// <summary>Those of <see cref="Everywhere"/> that have what a story is about.</summary>
+    public static TheoryData<string> Where(Func<Place, bool> fits) =>
+        [.. All.Where(place => (place.HasUsualWay || place.HasLastRing) && fits(place)).Select(place => place.ToString())];
+
+    /// <summary>The place with a name.</summary>
+    public static Place Named(string name) => All.Single(place => place.ToString() == name);
+
+    /// <inheritdoc/>
+    public override string ToString() => $"{Machine} {Ring} {Way} {Memory}";
 
     private static IEnumerable<Place> Make()
     {
