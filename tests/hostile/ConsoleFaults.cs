@@ -41,7 +41,7 @@ public static class ConsoleFaults
             Assert.InRange(written, 1, 16 * BufferLength);
             int before = scene.Console.Output.Length;
             scene.Console.TransmitCredit = int.MaxValue;
-            ConsoleWork.Until(scene, () => !scene.ConsoleDriver.Port(0).HasUnsent, "the host to take everything");
+            scene.Until(() => !scene.ConsoleDriver.Port(0).HasUnsent, "the host to take everything");
             Assert.Equal(written, scene.Console.Output.Length - before);
         }),
         new("S14b", "the host takes nothing any more, and the console is removed", Outcome.Works, _ => { })
@@ -91,7 +91,7 @@ public static class ConsoleFaults
         scene.Console.Type("abc"u8);
         byte[] into = new byte[20 * BufferLength];
         uint read = 0;
-        ConsoleWork.Until(scene, () => (read = scene.ConsoleDriver.Port(0).Read(into)) > 0, "the input");
+        scene.Until(() => (read = scene.ConsoleDriver.Port(0).Read(into)) > 0, "the input");
         Assert.Equal("abc"u8.ToArray(), into[..3]);
         Assert.True(read <= BufferLength, $"{read} bytes out of one buffer");
         scene.Console.OnReceived = null;
@@ -137,7 +137,7 @@ public static class ConsoleFaults
         new Random(3).NextBytes(bytes);
         int before = scene.Console.Output.Length;
         int written = 0;
-        ConsoleWork.Until(scene, () => (written += (int)scene.ConsoleDriver.Port(0).Write(bytes.AsSpan(written))) == bytes.Length, "the output");
+        scene.Until(() => (written += (int)scene.ConsoleDriver.Port(0).Write(bytes.AsSpan(written))) == bytes.Length, "the output");
         ConsoleWork.Settle(scene);
         Assert.Equal(bytes, scene.Console.Output[before..]);
         scene.Console.Type(bytes);
@@ -148,7 +148,7 @@ public static class ConsoleFaults
     {
         byte[] into = new byte[length];
         int read = 0;
-        ConsoleWork.Until(scene, () => (read += (int)scene.ConsoleDriver.Port(0).Read(into.AsSpan(read))) == length, "the input");
+        scene.Until(() => (read += (int)scene.ConsoleDriver.Port(0).Read(into.AsSpan(read))) == length, "the input");
         return into;
     }
 

@@ -46,7 +46,7 @@ internal static class ConsoleWork
         scene.Console.Type("indeed"u8, number);
         byte[] into = new byte[6];
         uint read = 0;
-        Until(scene, () => (read += port.Read(into.AsSpan((int)read))) == 6, "the input");
+        scene.Until(() => (read += port.Read(into.AsSpan((int)read))) == 6, "the input");
         Assert.Equal("indeed"u8.ToArray(), into);
     }
 
@@ -65,11 +65,6 @@ internal static class ConsoleWork
             scene.Machine.Run();
             scene.ConsoleDriver.Poll();
         }
-        ulong end = scene.Machine.Clock.Now + Moment;
-        Until(scene, () => scene.Machine.Clock.Now >= end, "the time");
+        scene.Pass(Moment);
     }
-
-    /// <summary>Lets both sides work until something is so.</summary>
-    internal static void Until(HostileScene scene, Func<bool> done, string what) =>
-        Waiting.Until(scene.ConsoleDriver, scene.Machine.Clock, done, what);
 }

@@ -1,4 +1,6 @@
 // Device misbehaviour as data: one name, one deviation, one expectation, and where it makes sense.
+using VirtioSharp.Drivers.Platform;
+
 namespace VirtioSharp.Tests.Hostile;
 
 /// <summary>What the drivers have to make of it.</summary>
@@ -28,7 +30,10 @@ public enum Outcome
     /// <summary>The same, after the deadline; where the driver may reset the device, it is in service afterwards.</summary>
     TimesOut,
 
-    /// <summary>Each request ends once, and none of them well with data that is wrong.</summary>
+    /// <summary>
+    /// Some requests were answered, well or not, and the others wait in vain: each ends as <see cref="HostileCase.Endings"/> say, and then as
+    /// with <see cref="TimesOut"/>.
+    /// </summary>
     Contained,
 
     /// <summary>The disk is in service and has no sector.</summary>
@@ -103,11 +108,17 @@ public sealed record HostileCase(string Id, string Story, Outcome Expected, Acti
     /// <summary>True when not even the test can put the device back to what it was.</summary>
     public bool IsFinal { get; init; }
 
+    /// <summary>How each request ends when the case is <see cref="Outcome.Contained"/>.</summary>
+    public IoStatus[] Endings { get; init; } = [];
+
     /// <summary>The case in the list that it is a form of.</summary>
     public string Of => Id[..3];
 
     /// <summary>The places where it is played: those which have everything that it is about.</summary>
     public IEnumerable<Place> Places => Place.All.Where(Fits);
+
+    /// <summary>Endings of which only the first is an answer, and the others are waited for in vain.</summary>
+    public static IoStatus[] OnlyTheFirst(IoStatus answer) => [answer, .. Enumerable.Repeat(IoStatus.TimedOut, DiskWork.Requests - 1)];
 
     /// <summary>What has to come of it at a place.</summary>
     public Outcome ExpectedAt(Place place) => place.IsLegacy ? OnLegacy ?? Expected : Expected;

@@ -17,7 +17,7 @@ internal static class HostileRunner
     {
         Outcome expected = fault.ExpectedAt(place);
         Play(fault, place, mayRecover: false);
-        if (expected is Outcome.Breaks or Outcome.TimesOut && !fault.IsGone)
+        if (expected is Outcome.Breaks or Outcome.TimesOut or Outcome.Contained && !fault.IsGone)
         {
             Play(fault, place, mayRecover: true);
         }

@@ -13,12 +13,15 @@ using VirtioSharp.Tests.Fakes.Console;
 using VirtioSharp.Tests.Fakes.Entropy;
 using VirtioSharp.Tests.Fakes.Pci;
 using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
 
 /// <summary>The device can be made to lie in words that are the same for every transport.</summary>
 public sealed class HostileScene : IDisposable
 {
+    private const ulong LongTime = 120_000_000_000;
+    private const ulong PollingTime = 1_000_000;
     private const int Sectors = 256;
     private static readonly byte[] Content = MakeContent();
 
@@ -159,6 +162,23 @@ public sealed class HostileScene : IDisposable
         Device.WriteStatus(0);
     }
 
+    /// <summary>
+    /// What the kernel's run loop does, until <paramref name="done"/>: the driver is polled after an interrupt, after its own deadline, and all
+    /// the time when it wants that; nobody looks by chance. Fails after <paramref name="limit"/> nanoseconds of the machine's time.
+    /// </summary>
+    public void Until(Func<bool> done, string what, ulong limit = LongTime)
+    {
+        ulong end = Machine.Clock.Now + limit;
+        Assert.True(Turn(done, end, ulong.MaxValue), $"waited in vain: {what}");
+    }
+
+    /// <summary>The same for a time.</summary>
+    public void Pass(ulong nanoseconds)
+    {
+        ulong end = Machine.Clock.Now + nanoseconds;
+        Turn(() => Machine.Clock.Now >= end, end, end);
+    }
+
     /// <summary>Holds requests back, does <paramref name="what"/> with them in flight, then lets them go, or never.</summary>
     public void WhileHeld(Action what, bool letGo = true)
     {
@@ -274,6 +294,28 @@ public sealed class HostileScene : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => Machine.Dispose();
+
+    /// <summary>Somebody who sleeps with no deadline and gets no interrupt sleeps for ever, which the clock finds.</summary>
+    private bool Turn(Func<bool> done, ulong end, ulong wakeUp)
+    {
+        Device driver = InService!;
+        driver.Poll();
+        while (!done())
+        {
+            if (Machine.Clock.Now >= end)
+            {
+                return false;
+            }
+            ulong deadline = driver.WantsPolling ? Machine.Clock.Now + PollingTime : driver.NextDeadline;
+            Machine.Clock.WaitForInterrupt(Math.Min(deadline, wakeUp));
+            if (driver.NextDeadline <= Machine.Clock.Now)
+            {
+                driver.OnDeadline(Machine.Clock.Now);
+            }
+            driver.Poll();
+        }
+        return true;
+    }
 
     private static byte[] MakeContent()
     {

@@ -1,6 +1,10 @@
 // Faults in the common configuration, features and the device configuration.
+using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Block;
 using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
 
@@ -100,7 +104,8 @@ public static class RegisterFaults
         new("F10a", "seg_max is 0", Outcome.Refused, scene => scene.Disk.OfferedFeatures |= FakeBlockDevice.SegMax),
         new("F10b", "size_max is 0", Outcome.Refused, scene => scene.Disk.OfferedFeatures |= FakeBlockDevice.SizeMax),
         new("F10c", "size_max is 1", Outcome.Refused, scene => scene.Disk.Limit(0, 1)),
-        new("F10d", "seg_max is all ones", Outcome.Works, scene => scene.Disk.Limit(uint.MaxValue, uint.MaxValue)),
+        new("F10d", "seg_max is all ones", Outcome.Works, scene => scene.Disk.Limit(uint.MaxValue, uint.MaxValue))
+        { Then = ReadsManyPieces },
         new("F11", "the device acts on EVENT_IDX, which was not agreed on", Outcome.Works, scene =>
             scene.WhileHeld(() => scene.Queue.Split.WriteAvailableEvent(0x7777))) { Rings = Rings.Split },
         new("F11b", "the device waits for a descriptor, which was not agreed on", Outcome.Works, scene =>
@@ -157,13 +162,27 @@ public static class RegisterFaults
             }
         })),
         new("M21a", "a legacy queue has a page after the reset", Outcome.Refused, scene => scene.Show(Register.QueuePage, 0x1234))
-        { Machines = Machines.Legacy },
+        { Machines = Machines.Legacy, Requirements = "MMIO-LEGACY-8" },
         new("M21b", "the ring lies above what a page number can say", Outcome.Refused, scene => scene.Machine.FakeDma.Skip(1ul << 44))
         { Machines = Machines.Legacy, IsFinal = true, Requirements = "PCI-LEGACY-17" },
         new("M21c", "the ring lies below what a page number can just say", Outcome.Works, scene =>
             scene.Machine.FakeDma.Skip((1ul << 44) - (8ul << 20))) { Machines = Machines.Legacy, IsFinal = true },
         new("R08", "firmware left the device running", Outcome.Works, scene => scene.Disk.LeaveRunning()),
     ];
+
+    /// <summary>The device finds chains of more pieces than it has descriptors.</summary>
+    private static void ReadsManyPieces(HostileScene scene)
+    {
+        const int Pieces = 200;
+        DmaBuffer[] buffers = new DmaBuffer[Pieces];
+        for (int i = 0; i < Pieces; i++)
+        {
+            Assert.True(scene.Machine.Dma.TryAllocate(512, 512, out buffers[i]));
+        }
+        TestRequest request = new();
+        request.Prepare(BlockOperation.Read, 0, buffers);
+        Assert.Equal(IoStatus.Ok, DiskWork.One(scene, request));
+    }
 
     private static void SetMultiplier(HostileScene scene, uint multiplier) => scene.Function.Set32(scene.Function.NotifyCapability + 16, multiplier);
 }

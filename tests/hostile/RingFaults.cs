@@ -33,7 +33,7 @@ public static class RingFaults
         new("U08", "the used index goes backwards", Outcome.Breaks, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(0xFFFF)))
         { Rings = Rings.AnySplit },
         new("U10", "the used index goes on before the entry is there", Outcome.Contained, scene => scene.Lie(() => scene.Queue.Split.WriteUsedIndex(1)))
-        { Rings = Rings.AnySplit },
+        { Rings = Rings.AnySplit, Endings = HostileCase.OnlyTheFirst(IoStatus.DeviceError) },
         new("U11", "a used length is one too long", Outcome.Works, scene => scene.Queue.OnUsed = (id, length) => (id, length == 0 ? 2 : length + 1)),
         new("U12", "a used length is all ones", Outcome.Works, scene => scene.Queue.OnUsed = (id, _) => (id, uint.MaxValue)),
         new("U13", "a read was well, but nothing was written", Outcome.Fails, scene => scene.Queue.OnUsed = (id, _) => (id, 0))
@@ -67,11 +67,8 @@ public static class RingFaults
         new("U21c", "the available event is wrong from the beginning", Outcome.Works, scene =>
             scene.BeforeDriverOk(() => scene.Queue.Split.WriteAvailableEvent(0x7FFF))) { Rings = Rings.AnySplit },
         new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true))),
-        new("U25", "an entry is in the ring before DRIVER_OK", Outcome.Contained, scene =>
-        {
-            scene.Disk.IsTamperingAllowed = true;
-            scene.BeforeDriverOk(() => scene.Queue.PushUsed(0, 1025));
-        }),
+        new("U25", "an entry is in the ring before DRIVER_OK", Outcome.Breaks, EntryTooSoon) { Rings = Rings.AnySplit },
+        new("U25b", "an entry is in the ring before DRIVER_OK, and makes the round wrong", Outcome.TimesOut, EntryTooSoon) { Rings = Rings.AnyPacked },
         new("U27", "nothing is ever done", Outcome.TimesOut, scene => scene.Disk.HoldsBack = true),
         new("U29", "everything is done at once", Outcome.Works, scene => scene.WhileHeld(() => { })),
         new("R01", "the device is pulled with requests in flight", Outcome.Breaks, scene => scene.WhileHeld(scene.Pull, letGo: false))
@@ -99,6 +96,12 @@ public static class RingFaults
             scene.Disk.AskForReset();
         })) { Machines = Machines.ModernPci | Machines.LegacyPci },
     ];
+
+    private static void EntryTooSoon(HostileScene scene)
+    {
+        scene.Disk.IsTamperingAllowed = true;
+        scene.BeforeDriverOk(() => scene.Queue.PushUsed(0, 1025));
+    }
 
     /// <summary>In the middle of taking each used entry, when its buffer comes back, the entry becomes nonsense.</summary>
     private static void RewriteWhatWasRead(HostileScene scene) => scene.WhileHeld(() =>

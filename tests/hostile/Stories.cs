@@ -54,7 +54,11 @@ public abstract class Story : IDisposable
     }
 
     /// <summary>Waits as the run loop does.</summary>
-    public void Until(Func<bool> done, string what) => Waiting.Until(Driver, Machine.Clock, done, what);
+    public void Until(Func<bool> done, string what)
+    {
+        _ = Driver;
+        Scene.Until(done, what);
+    }
 
     /// <inheritdoc/>
     public void Dispose()

@@ -115,6 +115,9 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
     /// <summary>A fault: vectors that the device says it can't map.</summary>
     public Func<ushort, bool>? RefusesVector { get; set; }
 
+    /// <summary>For tests of this device: a vector beyond the table is answered as devices have to answer it, and does not fail the test.</summary>
+    public bool IsLenient { get; set; }
+
     /// <summary>A fault: changes what a read of a common register shows (offset, width, value).</summary>
     public Func<uint, int, uint, uint>? OnReadCommon { get; set; }
 
@@ -348,6 +351,8 @@ public sealed partial class FakeVirtioPciDevice : FakePciFunction
 
     private ushort Map(uint vector)
     {
+        Machine.Violations.Require(
+            vector == NoVector || (Msix is not null && vector < Msix.Size) || IsLenient, $"vector {vector} is beyond the table (4.1.5.1.2.2)");
         bool possible = Msix is not null && vector < Msix.Size && !(RefusesVector?.Invoke((ushort)vector) ?? false);
         return possible ? (ushort)vector : NoVector;
     }

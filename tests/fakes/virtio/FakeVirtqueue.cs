@@ -229,6 +229,9 @@ public sealed class FakeVirtqueue(FakeVirtioDevice device, ushort index, ushort 
     public FakeChain? Take()
     {
         FakeChain? chain = Ring.Take();
+        Violations.Require(
+            chain is null || chain.Readable.Concat(chain.Writable).Sum(piece => (long)piece.Length) <= 1L << 32,
+            $"queue {index}: a buffer of more than 4 GiB (2.7.5.2)");
         if (chain is not null && IsInOrder)
         {
             _order.Enqueue(chain);

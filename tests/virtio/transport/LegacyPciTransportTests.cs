@@ -27,6 +27,7 @@ public sealed class LegacyPciTransportTests : IDisposable
     [Trait("Requirement", "PCI-LEGACY-12")]
     [Trait("Requirement", "PCI-LEGACY-13")]
     [Trait("Requirement", "PCI-LEGACY-1")]
+    [Trait("Requirement", "PCI-LEGACY-11")]
     public void A_transitional_function_without_capabilities_is_driven_by_the_legacy_interface()
     {
         VirtioBlk disk = Attach(4);
