@@ -15,6 +15,8 @@ public sealed partial class VirtioBlk : BlockDevice
     private const ulong LookAgainInterval = 10_000_000;
     private const ulong DefaultTimeout = 30_000_000_000;
     private const int MaxPartSegments = 126;
+    private const int MaxRounds = 16;
+    private const int MaxTaken = 1024;
 
     private readonly VirtioDevice _virtio;
     private readonly VirtioBlkQueue[] _queues;
@@ -31,6 +33,7 @@ public sealed partial class VirtioBlk : BlockDevice
     private ulong _partsDone; // the parts of these
     private ulong _partsDoneAtLook;
     private bool _toldSinceLook;
+    private bool _comesBack; // the ring could not be emptied, and no interrupt is awaited
     private IoStatus _failure;
 
     private VirtioBlk(VirtioDevice virtio, VirtioBlkQueue[] queues, DmaBuffer[] segments, in VirtioBlkLimits limits)
@@ -213,6 +216,10 @@ public sealed partial class VirtioBlk : BlockDevice
     /// <inheritdoc/>
     public override void Poll()
     {
+        if (_failure != IoStatus.Ok)
+        {
+            return;
+        }
         if (_queues.Length == 1)
         {
             Poll(_queue);
@@ -237,10 +244,9 @@ public sealed partial class VirtioBlk : BlockDevice
 
     private void Poll(VirtioBlkQueue queue)
     {
-        bool any;
-        do
+        for (int round = 0; round < MaxRounds; round++)
         {
-            any = queue.Ring.LookForUsed() && TakeAll(queue);
+            bool any = queue.Ring.LookForUsed() && TakeAll(queue);
             if (_failure != IoStatus.Ok)
             {
                 return;
@@ -252,7 +258,7 @@ public sealed partial class VirtioBlk : BlockDevice
             }
             if (!any)
             {
-                break;
+                return;
             }
             if (_firstWaiting is not null || _oneByOne)
             {
@@ -263,16 +269,22 @@ public sealed partial class VirtioBlk : BlockDevice
                 }
             }
             Kick();
+            if (queue.Ring.TryEnableInterrupts())
+            {
+                return;
+            }
         }
-        while (!queue.Ring.TryEnableInterrupts());
+        // The device keeps pace with the driver: others have their turn, and no interrupt is waited for.
+        _comesBack = true;
+        LookAt = 0;
     }
 
     /// <summary>Ends all parts that are known to have come back; false when there was none.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private bool TakeAll(VirtioBlkQueue queue)
     {
-        bool any = false;
-        while (true)
+        int took = 0;
+        while (took < MaxTaken)
         {
             if (queue.Ring.TryTakeFull(out uint token))
             {
@@ -289,10 +301,11 @@ public sealed partial class VirtioBlk : BlockDevice
             else if (_failure != IoStatus.Ok || !queue.Ring.MayHaveMore || !TryEndAny(queue))
             {
                 // A completion may have removed the disk; the queue is gone then, and gives nothing.
-                return any;
+                break;
             }
-            any = true;
+            took++;
         }
+        return took != 0;
     }
 
     /// <summary>Ends the next part, whatever it is and whatever became of it; false when there is none.</summary>
@@ -325,6 +338,7 @@ public sealed partial class VirtioBlk : BlockDevice
             return;
         }
         // Something may have been used without an interrupt: take it first.
+        _comesBack = false;
         Poll();
         if (_failure != IoStatus.Ok)
         {
@@ -342,7 +356,7 @@ public sealed partial class VirtioBlk : BlockDevice
             _toldSinceLook = false;
             return;
         }
-        LookAt = now + LookAgainInterval;
+        LookAt = _comesBack ? now : now + LookAgainInterval;
         if (_virtio.NeedsReset())
         {
             Recover(IoStatus.DeviceError, now: 0);

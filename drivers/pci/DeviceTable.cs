@@ -56,13 +56,16 @@ public sealed class DeviceTable
         return false;
     }
 
-    /// <summary>Lets every device do the work that is there.</summary>
+    /// <summary>Lets every device do the work that is there. The last comes first: when one goes meanwhile, none is left out.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Poll()
     {
-        for (int i = 0; i < _count; i++)
+        for (int i = _count - 1; i >= 0; i--)
         {
-            _devices[i].Poll();
+            if (i < _count)
+            {
+                _devices[i].Poll();
+            }
         }
     }
 

@@ -198,6 +198,10 @@ public sealed partial class VirtioDevice
     {
         IsRunning = false;
         bool reset = !Transport.IsPresent || TryReset();
+        for (int i = 0; i < _queueCount && !reset; i++)
+        {
+            _queues[i].Abandon();
+        }
         Transport.Disable();
         _interrupts.Release();
         return reset;

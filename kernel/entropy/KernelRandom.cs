@@ -9,7 +9,8 @@ using VirtioSharp.Kernel.Tasks;
 namespace VirtioSharp.Kernel.Entropy;
 
 /// <summary>
-/// Seeded by the processor at boot where it can do that, and by entropy devices when they come. Filling allocates nothing and asks no device.
+/// Seeded by the processor where it can do that, when somebody asks for the first time and at the latest when the machine has its first moment
+/// of rest, and by entropy devices when they come. Filling allocates nothing and asks no device.
 /// </summary>
 internal sealed class KernelRandom : RandomSource
 {
@@ -18,25 +19,36 @@ internal sealed class KernelRandom : RandomSource
     private readonly RandomGenerator _generator = new();
     private readonly ProcessorRandom _processor = new();
     private EntropyFeeder? _feeder;
+    private bool _wasProcessorAsked;
 
     private KernelRandom()
     {
     }
 
-    /// <summary>Makes the generator, seeds it with what the processor has, and lets the corelib have it.</summary>
+    /// <summary>Makes the generator, and lets the corelib have it.</summary>
     internal static KernelRandom Begin()
     {
         KernelRandom random = new();
-        random._processor.Seed(random._generator);
         Current = random;
         return random;
     }
 
     /// <inheritdoc/>
-    public override bool IsSeeded => _generator.IsSeeded;
+    public override bool IsSeeded
+    {
+        get
+        {
+            SeedFirst();
+            return _generator.IsSeeded;
+        }
+    }
 
     /// <inheritdoc/>
-    public override void Fill(Span<byte> bytes) => _generator.Fill(bytes);
+    public override void Fill(Span<byte> bytes)
+    {
+        SeedFirst();
+        _generator.Fill(bytes);
+    }
 
     /// <summary>True when there is something that could seed it.</summary>
     internal bool HasSource => _processor.IsThere || (_feeder is not null && _feeder.HasSource);
@@ -68,5 +80,17 @@ internal sealed class KernelRandom : RandomSource
         output.Write("ChaCha20, ").Write(_generator.BytesGiven).Write(" bytes given, ").Write(_generator.BytesSinceSeed).Write(" since the last seed\n");
     }
 
-    private void SeedAgain() => _processor.Seed(_generator);
+    private void SeedFirst()
+    {
+        if (!_wasProcessorAsked)
+        {
+            SeedAgain();
+        }
+    }
+
+    private void SeedAgain()
+    {
+        _wasProcessorAsked = true;
+        _processor.Seed(_generator);
+    }
 }

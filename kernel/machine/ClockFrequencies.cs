@@ -6,7 +6,7 @@ internal readonly struct ClockFrequencies
 {
     private const ulong ChipFrequency = 1193182;
     private const ulong VirtualTimerFrequency = 1_000_000_000;
-    private const ulong ShortTime = 400; // microseconds
+    private const ulong ShortTime = 250; // microseconds
     private const ulong LongTime = 3000;
     private const int Attempts = 4;
     private const int SampleAttempts = 5;

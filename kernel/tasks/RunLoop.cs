@@ -136,13 +136,14 @@ public sealed class RunLoop
                 look |= !_clock.WaitForInterrupt(deadline);
             }
         }
+        // What has come back is not overdue.
+        Devices.Poll();
         if (look)
         {
             ulong now = _clock.Now;
             Devices.OnDeadline(now);
             EndDelays(now);
         }
-        Devices.Poll();
         for (int i = 0; i < _sourceCount; i++)
         {
             ByteSource source = _sources[i]!;

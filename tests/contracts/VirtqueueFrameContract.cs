@@ -94,4 +94,38 @@ public abstract class VirtqueueFrameContract
         Assert.False(run.Queue.TryAddFramed(2, payloads[2], true));
         Assert.Equal((false, 1), (run.Queue.TryTakeFull(out _), run.Queue.InFlight));
     }
+
+    [Theory]
+    [MemberData(nameof(QueueSets.Every), MemberType = typeof(QueueSets))]
+    public void An_abandoned_queue_is_not_looked_at_and_says_nothing_and_hands_its_buffers_back(QueueFeatures features)
+    {
+        using QueueRun run = new(Open(16, features));
+        DmaBuffer piece = run.Allocate(new byte[16]);
+        for (ushort token = 0; token < 3; token++)
+        {
+            run.Queue.SetFrame(token, piece.Slice(token * 4u, 1), piece.Slice(token * 4u + 1, 1));
+        }
+        Assert.True(run.Queue.TryAddFramed(0, piece.Slice(2, 1), true));
+        Assert.True(run.Queue.TryAddFramed(1, piece.Slice(6, 1), true));
+        run.Queue.Kick();
+        foreach (FakeChain chain in run.Backend.DeviceTakes())
+        {
+            run.Backend.DeviceUses(chain, 2);
+        }
+        Assert.True(run.Queue.TryAddFramed(2, piece.Slice(10, 1), true));
+        ulong told = run.Queue.Notifications;
+        run.Queue.Abandon();
+        run.Queue.Kick();
+        run.Queue.KickAgain();
+        Assert.Equal(told, run.Queue.Notifications);
+        Assert.Equal((false, true), (run.Queue.TryTakeFull(out _), run.Queue.TakeUsed().IsNone));
+        Assert.False(run.Queue.TryAddFramed(1, piece.Slice(6, 1), true));
+        run.Reset();
+        HashSet<ushort> back = [];
+        while (run.Queue.TryDetach(out ushort token))
+        {
+            Assert.True(back.Add(token));
+        }
+        Assert.Equal(new ushort[] { 0, 1, 2 }, back.Order());
+    }
 }

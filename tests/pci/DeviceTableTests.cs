@@ -75,6 +75,22 @@ public sealed class DeviceTableTests : IDisposable
         Assert.All(devices, device => Assert.Equal(1, device.Polls));
     }
 
+    [Theory]
+    [InlineData(0, 0)]
+    [InlineData(1, 0)]
+    [InlineData(1, 1)]
+    [InlineData(3, 1)]
+    [InlineData(3, 3)]
+    public void A_device_that_goes_while_all_are_polled_makes_nobody_be_left_out(int who, int whom)
+    {
+        TestDevice[] devices = [.. Enumerable.Range(0, 4).Select(_ => new TestDevice())];
+        Array.ForEach(devices, _table.Add);
+        devices[who].OnPoll = () => _table.Remove(devices[whom]);
+        _table.Poll();
+        Assert.All(devices.Where((_, i) => i != whom || i >= who), device => Assert.InRange(device.Polls, 1, 2));
+        Assert.Equal(3, _table.Count);
+    }
+
     [Fact]
     public void Those_are_called_whose_deadline_has_come_and_the_earliest_is_known()
     {
@@ -159,7 +175,13 @@ public sealed class DeviceTableTests : IDisposable
 
         public override bool WantsPolling => Wants;
 
-        public override void Poll() => Polls++;
+        public Action? OnPoll { get; set; }
+
+        public override void Poll()
+        {
+            Polls++;
+            OnPoll?.Invoke();
+        }
 
         public override void OnDeadline(ulong now) => Deadlines++;
 

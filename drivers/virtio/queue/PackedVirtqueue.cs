@@ -189,29 +189,31 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         }
     }
 
-    /// <summary>See <see cref="Virtqueue.TryTakeFull"/>.</summary>
-    internal bool TryTakeFullHere(out uint token)
+    /// <summary>See <see cref="Virtqueue.TryTakeFull"/>; -1 when there is none.</summary>
+    internal int TakeFullHere()
     {
-        token = 0;
+        if (_broken)
+        {
+            return -1;
+        }
         RingDescriptor* descriptor = _descriptors + _used;
         ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)((byte*)descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
         if (state != _usedState)
         {
-            return false;
+            return -1;
         }
         // Length and id at once: what is not exactly what was expected is read again, and looked at, by TakeUsed.
         ulong entry = Volatile.Read(ref *(ulong*)&descriptor->Length);
         ushort id = (ushort)(entry >> 32);
         if (id >= _size || SlotAt(id).Expected != (entry << 32 | id))
         {
-            return false;
+            return -1;
         }
         ref Slot slot = ref SlotAt(id);
         slot.Expected = NotInFlight;
         _seen = ++_taken;
         StepUsed(slot.Descriptors);
-        token = slot.Token;
-        return true;
+        return slot.Token;
     }
 
     /// <inheritdoc/>
@@ -220,6 +222,10 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         if (IsInBatch)
         {
             return TakeInOrder();
+        }
+        if (_broken)
+        {
+            return UsedBuffer.None;
         }
         byte* descriptor = (byte*)(_descriptors + _used);
         ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)(descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);

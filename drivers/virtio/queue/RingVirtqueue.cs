@@ -53,7 +53,7 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
         _size = size;
         _eventIndex = (features & VirtioFeature.EventIndex) != 0;
         _inOrder = (features & VirtioFeature.InOrder) != 0;
-        IsPacked = (features & VirtioFeature.RingPacked) != 0;
+        IsPacked = this is PackedVirtqueue;
         _notificationData = (features & VirtioFeature.NotificationData) != 0;
         _sharing = _dma.NeedsSharing;
         _tables = tables;
@@ -177,11 +177,17 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     }
 
     /// <inheritdoc/>
+    public override void Abandon()
+    {
+        _broken = true;
+        StopTaking();
+    }
+
+    /// <inheritdoc/>
     public override void Free()
     {
         Contract.Require(InFlight == 0, "a queue was freed while buffers were in flight");
-        _broken = true;
-        StopTaking();
+        Abandon();
         FreeMemory(_dma, _memory, _tables);
     }
 

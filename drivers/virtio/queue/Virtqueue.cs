@@ -151,15 +151,9 @@ public abstract class Virtqueue : InterruptHandler
         {
             return Unsafe.As<SplitVirtqueue>(this).TryTakeFullHere(out token);
         }
-        token = 0;
-        if (!Unsafe.As<RingVirtqueue>(this).IsPacked)
-        {
-            return false;
-        }
-        // A variable of its own: one that is handed to a call is kept in memory.
-        bool took = Unsafe.As<PackedVirtqueue>(this).TryTakeFullHere(out uint there);
-        token = there;
-        return took;
+        int there = Unsafe.As<RingVirtqueue>(this).IsPacked ? Unsafe.As<PackedVirtqueue>(this).TakeFullHere() : -1;
+        token = (uint)there;
+        return there >= 0;
     }
 
     /// <summary>Looks how far the device has come; false when nothing is there to be taken. A packed ring can't say before it is asked: true.</summary>
@@ -200,6 +194,12 @@ public abstract class Virtqueue : InterruptHandler
     /// Makes the queue as new, broken or not: the device or this queue was reset, and all buffers were detached. Counters go on.
     /// </summary>
     public abstract void Restart();
+
+    /// <summary>
+    /// The device does not come out of reset, so that nobody knows what it does to the ring: nothing is added, told, or looked at any more.
+    /// Buffers can be detached; the ring's memory is never given back.
+    /// </summary>
+    public abstract void Abandon();
 
     /// <summary>Gives the ring's memory back; the device was reset and all buffers detached.</summary>
     public abstract void Free();
