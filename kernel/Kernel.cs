@@ -55,8 +55,11 @@ internal static class Kernel
         BareMachine machine = new(information, memory!, options.BestInterrupts, options.Wants8259);
         Cpu.EnableInterrupts();
         KernelRandom random = KernelRandom.Begin();
-        serial.Write("memory ").Write(memory!.Total >> 20).Write(" MiB, boot by ").Write(information.Protocol)
-            .Write(machine.Acpi.Found ? ", ACPI" : ", no ACPI").Write(", config space by ").Write(machine.ConfigAccess).EndLine();
+        if (!options.IsQuiet)
+        {
+            serial.Write("memory ").Write(memory!.Total >> 20).Write(" MiB, boot by ").Write(information.Protocol)
+                .Write(machine.Acpi.Found ? ", ACPI" : ", no ACPI").Write(", config space by ").Write(machine.ConfigAccess).EndLine();
+        }
 
         // 4. The devices: find the functions, offer each to the drivers.
         Log.Sink = new SerialLog(serial);
@@ -73,10 +76,10 @@ internal static class Kernel
         PciScan scan = PciScan.Run(machine);
         for (int i = 0; i < scan.Count; i++)
         {
-            Attach(scan[i], registry, devices, serial);
+            Attach(scan[i], registry, devices, serial, options.IsQuiet);
         }
-        WatchSlots(scan, registry, devices, serial);
-        AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), tracer, devices, serial);
+        WatchSlots(scan, registry, devices, serial, options.IsQuiet);
+        AttachPlatformDevices(machine, information.CommandLine, new VirtioMmioDriver(drivers), tracer, devices, serial, options.IsQuiet);
 
         random.FeedFrom(devices, machine.Clock);
 
@@ -97,15 +100,27 @@ internal static class Kernel
 
     private static ExitCode s_exitCode;
 
-    private static void Attach(PciFunction function, DriverRegistry registry, DeviceTable devices, Terminal serial)
+    /// <summary>Offers a function to the drivers. Quiet: only what went wrong is said.</summary>
+    private static void Attach(PciFunction function, DriverRegistry registry, DeviceTable devices, Terminal serial, bool isQuiet)
     {
-        SystemInformation.WriteFunction(serial, function);
+        if (!isQuiet)
+        {
+            SystemInformation.WriteFunction(serial, function);
+        }
         ProbeResult result = registry.Attach(function);
-        SystemInformation.WriteResult(serial, result, devices);
+        if (!isQuiet)
+        {
+            SystemInformation.WriteResult(serial, result, devices);
+        }
+        else if (result.Status == ProbeStatus.Failed)
+        {
+            SystemInformation.WriteFunction(serial, function);
+            SystemInformation.WriteResult(serial, result, devices);
+        }
     }
 
     /// <summary>Watches the slots whose cards may come and go.</summary>
-    private static void WatchSlots(PciScan scan, DriverRegistry registry, DeviceTable devices, Terminal serial)
+    private static void WatchSlots(PciScan scan, DriverRegistry registry, DeviceTable devices, Terminal serial, bool isQuiet)
     {
         HotplugLog log = new(serial, devices);
         int count = scan.Count;
@@ -116,14 +131,17 @@ internal static class Kernel
             {
                 slot!.Listener = log;
                 devices.Add(slot);
-                SystemInformation.WriteSlot(serial, slot);
+                if (!isQuiet)
+                {
+                    SystemInformation.WriteSlot(serial, slot);
+                }
             }
         }
     }
 
     /// <summary>The virtio-mmio devices of the command line, or where it names none, those that the firmware's tables name.</summary>
     private static void AttachPlatformDevices(
-        BareMachine machine, string commandLine, VirtioMmioDriver driver, Tracer? tracer, DeviceTable devices, Terminal serial)
+        BareMachine machine, string commandLine, VirtioMmioDriver driver, Tracer? tracer, DeviceTable devices, Terminal serial, bool isQuiet)
     {
         MmioPlaces places = MmioPlaces.Find(commandLine, machine.Acpi);
         if (places.Error.Length != 0)
@@ -143,11 +161,15 @@ internal static class Kernel
             {
                 continue;
             }
-            serial.Write("mmio 0x").WriteHex(place.Address).Write(" interrupt ").Write(place.Interrupt).EndLine();
             if (result.IsBound)
             {
                 devices.Add(device!);
             }
+            if (isQuiet && result.IsBound)
+            {
+                continue;
+            }
+            serial.Write("mmio 0x").WriteHex(place.Address).Write(" interrupt ").Write(place.Interrupt).EndLine();
             SystemInformation.WriteResult(serial, result, devices);
         }
     }

@@ -37,6 +37,9 @@ public sealed class BootOptions
     /// <summary>True when what passes between drivers and devices is to be written down on the serial line.</summary>
     public bool Trace { get; private set; }
 
+    /// <summary>True when the boot says nothing of devices that are well.</summary>
+    public bool IsQuiet { get; private set; }
+
     /// <summary>What is wrong with the line; empty when nothing is.</summary>
     public string Error { get; private set; } = "";
 
@@ -106,6 +109,10 @@ public sealed class BootOptions
                 break;
             case "virtio_mmio.device":
                 break; // the machine has read it
+            case "quiet":
+                IsQuiet = true;
+                Error = equals < 0 ? Error : "quiet takes no value";
+                break;
             case "trace":
                 Trace = value == "on";
                 Error = value is "on" or "off" ? Error : "trace= takes on or off";

@@ -39,6 +39,20 @@ public sealed class TransportTests : IDisposable
     }
 
     [Fact]
+    public void A_quiet_boot_tells_of_the_device_that_is_refused_and_of_no_other()
+    {
+        string disk = _images.Random("disk.img", 1 << 20);
+        const string Legacy = "virtio-serial-pci,disable-legacy=off,disable-modern=on";
+        KernelResult result = KernelRun.Boot("microvm,pcie=on", "quiet run=\"disk sha256\"", ["-device", Legacy, .. KernelRun.Disk(disk)]);
+        Assert.True(result.ExitCode == 33, result.Serial);
+        string[] lines = [.. result.Lines.SkipWhile(line => !line.Contains("VirtioSharp"))];
+        Assert.Equal(4, lines.Length);
+        Assert.Contains(" 1af4:1003 class 0780 ", lines[1]);
+        Assert.StartsWith("  not usable: BAR 0", lines[2]);
+        Assert.Equal(DiskImages.Hash(disk) + "  disk0", lines[3]);
+    }
+
+    [Fact]
     public void A_legacy_device_whose_ports_nobody_assigned_is_refused_and_the_next_one_serves()
     {
         string disk = _images.Random("disk.img", 1 << 20);

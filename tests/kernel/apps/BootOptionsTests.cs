@@ -23,6 +23,16 @@ public sealed class BootOptionsTests
     }
 
     [Theory]
+    [InlineData("quiet run=mem", true, "")]
+    [InlineData("run=mem", false, "")]
+    [InlineData("quiet=yes", true, "quiet takes no value")]
+    public void Quiet_is_a_word_of_its_own(string line, bool expected, string error)
+    {
+        BootOptions options = BootOptions.Parse(line);
+        Assert.Equal((expected, error, ""), (options.IsQuiet, options.Error, options.Unknown));
+    }
+
+    [Theory]
     [InlineData("run=\"disk sha256")]
     [InlineData("run=mem\" ms=3")]
     [InlineData("\"")]
@@ -66,8 +76,8 @@ public sealed class BootOptionsTests
     [Fact]
     public void Unknown_options_are_all_told_and_the_rest_counts()
     {
-        BootOptions options = BootOptions.Parse("colour=blue run=mem quiet");
-        Assert.Equal("colour=blue quiet", options.Unknown);
+        BootOptions options = BootOptions.Parse("colour=blue run=mem splash");
+        Assert.Equal("colour=blue splash", options.Unknown);
         Assert.Equal("mem", options.Run);
         Assert.Equal("", options.Error);
     }
