@@ -14,5 +14,8 @@ public static class FuzzTargets
         ["packed-ring"] = bytes => RingTargets.Run(bytes, packed: true),
         ["blk"] = DeviceTargets.Blk,
         ["console"] = DeviceTargets.Console,
+        ["commands"] = CommandTargets.Run,
+        ["ports"] = PortTargets.Run,
+        ["partitions"] = TableTargets.Run,
     };
 }

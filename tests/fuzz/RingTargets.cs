@@ -1,5 +1,6 @@
 // Fuzzing of the virtqueues: the device writes anything anywhere in the ring, whenever it likes.
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Queue;
 using VirtioSharp.Tests.Backends.Fake;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
@@ -21,10 +22,11 @@ internal static class RingTargets
         byte first = input.Next8();
         QueueFeatures features = (QueueFeatures)(first & 0b1110) | (packed ? QueueFeatures.Packed : 0);
         int[] sizes = packed ? [1, 2, 3, 8] : [1, 2, 4, 8];
-        FakeVirtqueueBackend backend = new((ushort)sizes[first >> 6], features.Bits());
+        // Without an IOMMU frames are kept, and with few descriptors taken apart again.
+        FakeVirtqueueBackend backend = new((ushort)sizes[first >> 6], features.Bits(), shares: (first & 16) == 0);
         try
         {
-            Play(input, backend, packed);
+            Play(input, backend, packed, takesFull: (first & 32) != 0);
         }
         finally
         {
@@ -32,10 +34,15 @@ internal static class RingTargets
         }
     }
 
-    private static void Play(FuzzInput input, FakeVirtqueueBackend backend, bool packed)
+    private static void Play(FuzzInput input, FakeVirtqueueBackend backend, bool packed, bool takesFull)
     {
         Dictionary<ushort, uint> lent = [];
         Assert.True(backend.Dma.TryAllocate(Tokens * 4 * PieceLength, 64, out DmaBuffer memory));
+        for (uint token = 0; token < backend.Queue.Size; token++)
+        {
+            backend.Queue.SetFrame(
+                (ushort)token, memory.Slice(token * 4 * PieceLength, PieceLength), memory.Slice((token * 4 + 3) * PieceLength, PieceLength));
+        }
         for (int step = 0; step < 64 && !input.IsEmpty; step++)
         {
             byte what = input.Next8();
@@ -48,7 +55,7 @@ internal static class RingTargets
                     Kick(backend, again: (what & 8) != 0);
                     break;
                 case 3:
-                    Take(backend, lent, 1 + (what >> 3));
+                    Take(backend, lent, 1 + (what >> 3), takesFull);
                     break;
                 case 4 when (what & 8) != 0:
                     backend.Queue.DisableInterrupts();
@@ -69,7 +76,7 @@ internal static class RingTargets
             Assert.Equal(lent.Count, backend.Queue.InFlight);
             Assert.InRange(backend.Queue.FreeDescriptors, 0, backend.Queue.Size);
         }
-        Take(backend, lent, Tokens);
+        Take(backend, lent, Tokens, takesFull);
         Restart(backend, lent);
         Assert.Equal(backend.Queue.Size, backend.Queue.FreeDescriptors);
         backend.Reset();
@@ -81,6 +88,11 @@ internal static class RingTargets
     {
         int readable = shape & 3;
         int writable = shape >> 2 & 3;
+        if ((shape & 0xC0) == 0xC0)
+        {
+            AddFramed(backend, memory, lent, (ushort)(token % backend.Queue.Size), isWritable: (shape & 1) != 0);
+            return;
+        }
         if (lent.ContainsKey(token) || readable + writable == 0 || readable + writable > backend.Queue.Size || readable + writable > 4)
         {
             return;
@@ -96,6 +108,15 @@ internal static class RingTargets
         }
     }
 
+    private static void AddFramed(FakeVirtqueueBackend backend, DmaBuffer memory, Dictionary<ushort, uint> lent, ushort token, bool isWritable)
+    {
+        DmaBuffer payload = memory.Slice((token * 4u + 1) * PieceLength, PieceLength);
+        if (!lent.ContainsKey(token) && backend.Queue.MaxPieces >= 3 && backend.Queue.TryAddFramed(token, payload, isWritable))
+        {
+            lent.Add(token, (isWritable ? 2u : 1) * PieceLength);
+        }
+    }
+
     private static void Kick(FakeVirtqueueBackend backend, bool again)
     {
         if (again)
@@ -108,14 +129,30 @@ internal static class RingTargets
         }
     }
 
-    private static void Take(FakeVirtqueueBackend backend, Dictionary<ushort, uint> lent, int most)
+    private static void Take(FakeVirtqueueBackend backend, Dictionary<ushort, uint> lent, int most, bool takesFull)
     {
-        for (int i = 0; i < most && backend.Queue.TryTakeUsed(out ushort token, out uint written); i++)
+        for (int i = 0; i < most && TryTake(backend, lent, takesFull, out ushort token, out uint written); i++)
         {
             Assert.True(lent.Remove(token, out uint room), "a token came back that was not out");
             Assert.True(written <= room, "more was written than was lent");
         }
         Assert.True(!backend.Queue.IsBroken || !backend.Queue.TryTakeUsed(out _, out _), "something was taken from a broken queue");
+    }
+
+    /// <summary>As most do, or as a disk does: by what is known to be full, as long as there is some.</summary>
+    private static bool TryTake(FakeVirtqueueBackend backend, Dictionary<ushort, uint> lent, bool takesFull, out ushort token, out uint written)
+    {
+        for (UsedOutlook outlook = UsedOutlook.More; takesFull && outlook == UsedOutlook.More; outlook = backend.Queue.LookForUsed())
+        {
+            int full = backend.Queue.TakeFull();
+            if (full >= 0)
+            {
+                token = (ushort)full;
+                written = lent.GetValueOrDefault(token);
+                return true;
+            }
+        }
+        return backend.Queue.TryTakeUsed(out token, out written);
     }
 
     private static void Restart(FakeVirtqueueBackend backend, Dictionary<ushort, uint> lent)

@@ -12,13 +12,16 @@ namespace VirtioSharp.Fuzz;
 internal static class Instrument
 {
     /// <summary>How many counters there are.</summary>
-    public const int MapLength = 1 << 15;
+    public const int MapLength = 1 << 16;
 
     /// <summary>The type that is added, and its field with the counters.</summary>
     public const string TypeName = "VirtioSharp.Fuzz.EdgeMap";
 
-    /// <summary>The rewritten assembly, and how many blocks it has.</summary>
-    public static byte[] Rewrite(string path, out int blocks)
+    /// <summary>
+    /// The rewritten assembly, and whose each of its blocks is. Counted are edges, or with <paramref name="byBlock"/> the blocks themselves, each at
+    /// the place of its number.
+    /// </summary>
+    public static byte[] Rewrite(string path, bool byBlock, out IReadOnlyList<string> owners)
     {
         DefaultAssemblyResolver resolver = new();
         resolver.AddSearchDirectory(Path.GetDirectoryName(path));
@@ -26,19 +29,23 @@ internal static class Instrument
         using AssemblyDefinition assembly = AssemblyDefinition.ReadAssembly(path, new ReaderParameters { AssemblyResolver = resolver });
         ModuleDefinition module = assembly.MainModule;
         TypeDefinition[] types = [.. module.GetTypes()];
-        MethodDefinition hit = AddMap(module);
-        blocks = 0;
+        MethodDefinition hit = AddMap(module, byBlock);
+        List<string> found = [];
+        owners = found;
         Random random = new(1); // the same ids in each build of the same source
         foreach (MethodDefinition method in types.SelectMany(type => type.Methods).Where(method => method.HasBody))
         {
-            blocks += Mark(method, hit, random);
+            int first = found.Count;
+            int count = Mark(method, hit, at => byBlock ? first + at : random.Next(MapLength));
+            string owner = (method.DeclaringType.DeclaringType ?? method.DeclaringType).FullName;
+            found.AddRange(Enumerable.Repeat($"{owner[(owner.IndexOf(".Drivers.", System.StringComparison.Ordinal) + 9)..]} {method.Name}", count));
         }
         using MemoryStream stream = new();
         assembly.Write(stream);
         return stream.ToArray();
     }
 
-    private static MethodDefinition AddMap(ModuleDefinition module)
+    private static MethodDefinition AddMap(ModuleDefinition module, bool byBlock)
     {
         TypeReference number = module.TypeSystem.Int32;
         TypeDefinition type = new(
@@ -53,8 +60,11 @@ internal static class Instrument
         ILProcessor il = hit.Body.GetILProcessor();
         il.Emit(OpCodes.Ldsfld, map);
         il.Emit(OpCodes.Ldarg_0);
-        il.Emit(OpCodes.Ldsfld, previous);
-        il.Emit(OpCodes.Xor);
+        if (!byBlock)
+        {
+            il.Emit(OpCodes.Ldsfld, previous);
+            il.Emit(OpCodes.Xor);
+        }
         il.Emit(OpCodes.Ldelema, module.TypeSystem.Byte);
         il.Emit(OpCodes.Dup);
         il.Emit(OpCodes.Ldind_U1);
@@ -72,7 +82,7 @@ internal static class Instrument
         return hit;
     }
 
-    private static int Mark(MethodDefinition method, MethodReference hit, Random random)
+    private static int Mark(MethodDefinition method, MethodReference hit, Func<int, int> numberOf)
     {
         MethodBody body = method.Body;
         body.SimplifyMacros();
@@ -97,7 +107,7 @@ internal static class Instrument
         ILProcessor il = body.GetILProcessor();
         foreach (Instruction leader in leaders)
         {
-            Instruction mark = il.Create(OpCodes.Ldc_I4, random.Next(MapLength));
+            Instruction mark = il.Create(OpCodes.Ldc_I4, numberOf(moved.Count));
             il.InsertBefore(leader, mark);
             il.InsertBefore(leader, il.Create(OpCodes.Call, hit));
             moved.Add(leader, mark);

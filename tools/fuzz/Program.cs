@@ -1,12 +1,11 @@
 // A coverage-guided fuzzer in one process: inputs that reach new edges of the drivers are kept, and changed again.
 // fuzz TARGET RUNS [SEED [CORPUS-FOLDER]]: ends with 0 when nothing was found; an input that went wrong is printed in base64, and the run ends with 1.
+// fuzz reach CORPUS-FOLDER: which blocks of the drivers the corpus reaches.
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Linq;
-using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Runtime.Loader;
 using System.Threading;
 using VirtioSharp.Fuzz;
 
@@ -15,26 +14,22 @@ const int HangSeconds = 20;
 
 if (args.Length < 2)
 {
-    Console.Error.WriteLine("fuzz TARGET RUNS [SEED [CORPUS-FOLDER]]");
+    Console.Error.WriteLine("fuzz TARGET RUNS [SEED [CORPUS-FOLDER]], or fuzz reach CORPUS-FOLDER");
     return 2;
+}
+if (args[0] == "reach")
+{
+    Reach.Print(AppContext.BaseDirectory, args[1]);
+    return 0;
 }
 string name = args[0];
 long runs = long.Parse(args[1]);
 int seed = args.Length > 2 ? int.Parse(args[2]) : Environment.TickCount;
 string? folder = args.Length > 3 ? args[3] : null;
 
-string bin = AppContext.BaseDirectory;
-byte[] drivers = Instrument.Rewrite(Path.Combine(bin, "VirtioSharp.Drivers.dll"), out int blocks);
-AssemblyLoadContext context = new("fuzz");
-Assembly instrumented = context.LoadFromStream(new MemoryStream(drivers));
-context.Resolving += (_, wanted) => wanted.Name == instrumented.GetName().Name ? instrumented : null;
-Assembly tests = context.LoadFromStream(new MemoryStream(File.ReadAllBytes(Path.Combine(bin, "VirtioSharp.Tests.dll"))));
-byte[] map = new byte[Instrument.MapLength];
-Type edges = instrumented.GetType(Instrument.TypeName)!;
-edges.GetField("Map")!.SetValue(null, map);
-FieldInfo previous = edges.GetField("Previous")!;
-var targets = (IReadOnlyDictionary<string, Action<byte[]>>)tests.GetType("VirtioSharp.Tests.Fuzz.FuzzTargets")!.GetProperty("All")!.GetValue(null)!;
-Action<byte[]> target = targets[name];
+Session session = new(AppContext.BaseDirectory, byBlock: false);
+byte[] map = session.Map;
+Action<byte[]> target = session.Targets[name];
 
 Random random = new(seed);
 byte[] virgin = new byte[Instrument.MapLength];
@@ -54,7 +49,7 @@ Thread watch = new(() =>
         Thread.Sleep(HangSeconds * 1000);
         if (Volatile.Read(ref done) == before)
         {
-            Console.WriteLine($"{name}: HANGS with {Convert.ToBase64String(current)}");
+            Console.WriteLine($"{name}: HANGS in run {done + 1} with {Convert.ToBase64String(current)}");
             Environment.Exit(1);
         }
     }
@@ -73,7 +68,7 @@ while (done < runs && failures == 0)
     Try(Change(corpus.Count == 0 ? [] : corpus[random.Next(corpus.Count)]));
 }
 Console.WriteLine(
-    $"{name}: {done} runs, seed {seed}, {reached} edges with their counts ({atFirst} by the corpus), {corpus.Count} inputs kept, {blocks} blocks, " +
+    $"{name}: {done} runs, seed {seed}, {reached} edges with their counts ({atFirst} by the corpus), {corpus.Count} inputs kept, {session.Owners.Count} blocks, " +
     $"last news at run {lastChange}, {done / Math.Max(1, clock.Elapsed.TotalSeconds):F0} runs/s, {failures} failures");
 if (path is not null && failures == 0)
 {
@@ -85,8 +80,7 @@ return failures == 0 ? 0 : 1;
 void Try(byte[] input)
 {
     current = input;
-    Array.Clear(map);
-    previous.SetValue(null, 0);
+    session.Clear();
     try
     {
         target(input);
@@ -187,8 +181,7 @@ IEnumerable<byte[]> Smallest()
     byte[] covered = new byte[Instrument.MapLength];
     foreach (byte[] input in corpus.OrderBy(each => each.Length).ToArray())
     {
-        Array.Clear(map);
-        previous.SetValue(null, 0);
+        session.Clear();
         target(input);
         // Only whether an edge was taken: its counts would keep ten times as many.
         bool isNew = false;
