@@ -51,7 +51,8 @@ public sealed partial class VirtioConsole
         bool quiet = false;
         for (int round = 0; round < MaxRounds && !quiet; round++)
         {
-            while (_control.TryReceive(out ushort buffer, out ReadOnlySpan<byte> message))
+            // Within a round as well: a packed ring shows the device what it has back at once.
+            for (int i = 0; i < MaxRounds && _control.TryReceive(out ushort buffer, out ReadOnlySpan<byte> message); i++)
             {
                 IgnoredMessages += TryHandle(message) ? 0 : 1u;
                 _control.Release(buffer);

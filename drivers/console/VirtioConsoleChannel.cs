@@ -13,6 +13,7 @@ internal sealed class VirtioConsoleChannel
 {
     private const int MaxBuffers = 8;
     private const uint BufferLength = 4096;
+    private const int MaxEmpty = 64; // buffers that come back empty in one look
 
     private readonly DmaSpace _dma;
     private readonly Virtqueue _receive;
@@ -144,16 +145,18 @@ internal sealed class VirtioConsoleChannel
         return sent;
     }
 
-    /// <summary>Takes what was received; true when something was.</summary>
+    /// <summary>Takes what was received; true when something was. A device that gives back empty buffers only has its turn again later.</summary>
     internal bool PollReceive()
     {
         bool any = false;
+        int empty = 0;
         do
         {
-            while (_receive.TryTakeUsed(out ushort buffer, out uint written))
+            while (empty < MaxEmpty && _receive.TryTakeUsed(out ushort buffer, out uint written))
             {
                 if (written == 0)
                 {
+                    empty++;
                     Lend(buffer);
                     continue;
                 }
@@ -162,7 +165,7 @@ internal sealed class VirtioConsoleChannel
                 _filledLength[_filledCount++] = written;
             }
         }
-        while (!_receive.TryEnableInterrupts());
+        while (empty < MaxEmpty && !_receive.TryEnableInterrupts());
         _receive.Kick();
         return any;
     }

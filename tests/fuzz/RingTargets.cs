@@ -1,6 +1,5 @@
 // Fuzzing of the virtqueues: the device writes anything anywhere in the ring, whenever it likes.
 using VirtioSharp.Drivers.Platform;
-using VirtioSharp.Drivers.Virtio.Queue;
 using VirtioSharp.Tests.Backends.Fake;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
@@ -139,18 +138,15 @@ internal static class RingTargets
         Assert.True(!backend.Queue.IsBroken || !backend.Queue.TryTakeUsed(out _, out _), "something was taken from a broken queue");
     }
 
-    /// <summary>As most do, or as a disk does: by what is known to be full, as long as there is some.</summary>
+    /// <summary>As most do, or as a disk does: first what is known to be full.</summary>
     private static bool TryTake(FakeVirtqueueBackend backend, Dictionary<ushort, uint> lent, bool takesFull, out ushort token, out uint written)
     {
-        for (UsedOutlook outlook = UsedOutlook.More; takesFull && outlook == UsedOutlook.More; outlook = backend.Queue.LookForUsed())
+        int full = takesFull && backend.Queue.LookForUsed() ? backend.Queue.TakeFull() : -1;
+        if (full >= 0)
         {
-            int full = backend.Queue.TakeFull();
-            if (full >= 0)
-            {
-                token = (ushort)full;
-                written = lent.GetValueOrDefault(token);
-                return true;
-            }
+            token = (ushort)full;
+            written = lent.GetValueOrDefault(token);
+            return true;
         }
         return backend.Queue.TryTakeUsed(out token, out written);
     }
