@@ -62,7 +62,7 @@ host-test: setup ## the tests that need no QEMU
 	@FILTER='Needs!=qemu' tools/run-tests
 
 soak: setup ## ten million random sequences of operations, and as many runs of the fuzzer; about an hour
-	@SEARCH_SEQUENCES=$${SEARCH_SEQUENCES:-10000000} SEARCH_SEED=$${SEARCH_SEED:-time} FILTER='FullyQualifiedName~Tests.Search' tools/run-tests
+	@SEARCH_SEQUENCES=$${SEARCH_SEQUENCES:-10000000} SEARCH_SEED=$${SEARCH_SEED:-time} CONFIGURATION=Release FILTER='FullyQualifiedName~Tests.Search' tools/run-tests
 	@RUNS=$${RUNS:-1500000} tools/run-fuzz
 
 fuzz: setup ## the fuzzer, RUNS=100000 times for each TARGET; what reaches new edges of the drivers goes to tests/fuzz/corpus

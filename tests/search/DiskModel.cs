@@ -21,11 +21,12 @@ internal sealed class DiskModel : IDisposable
     private const int SectorSize = 512;
     private const int MostSectors = 4;
     private const int Slots = 10;
+    private const ulong Discarded = 0xD1D1_D1D1_D1D1_D1D1; // of the fake: nobody else may rely on it
 
     private static readonly string[] Names =
     [
-        "read", "read", "write", "write", "write", "flush", "kick", "poll", "run", "complete one", "complete one", "complete all", "fail one",
-        "trouble", "time", "get id",
+        "read", "read", "write", "write", "write", "flush, discard or write zeroes", "kick", "poll", "run", "complete one", "complete one",
+        "complete all", "fail one", "trouble", "time", "get id or cancel",
     ];
 
     private readonly FakeMachine _machine = new();
@@ -38,6 +39,7 @@ internal sealed class DiskModel : IDisposable
     // The values that each sector may have at this moment, and every request that is in flight.
     private readonly HashSet<ulong>[] _possible = [.. Enumerable.Range(0, Sectors).Select(_ => new HashSet<ulong> { 0 })];
     private readonly Request?[] _inFlight = new Request?[Slots];
+    private readonly Request[] _requests; // used over and over: the short way knows them again
     private ulong _stamp;
     private bool _hadTrouble;
     private bool _hadLostDoorbell;
@@ -52,7 +54,8 @@ internal sealed class DiskModel : IDisposable
         features |= (setup & 2) != 0 ? FakeVirtioDevice.InOrder : 0;
         features |= (setup & 4) != 0 ? FakeVirtioDevice.NotificationData : 0;
         ushort[] sizes = [4, 8, 16, 64];
-        _device = new FakeBlockDevice(Sectors, sizes[setup >> 3 & 3]) { HoldsBack = true };
+        _requests = [.. Enumerable.Range(0, Slots).Select(slot => new Request(this, slot))];
+        _device = new FakeBlockDevice(Sectors, sizes[setup >> 3 & 3], (setup >> 13 & 3) == 3 ? 2 : 1) { HoldsBack = true };
         _device.OfferedFeatures |= features;
         _device.AfterReset = () => _device.IsHeld = false;
         _device.OfferedFeatures &= ~((setup & 32) != 0 ? FakeVirtioDevice.EventIndex : 0);
@@ -65,6 +68,10 @@ internal sealed class DiskModel : IDisposable
         if (_isLegacy)
         {
             _device.OfferedFeatures &= 0xFFFF_FFFF;
+        }
+        else if ((setup >> 15 & 1) != 0)
+        {
+            _device.Allow(FakeBlockDevice.Discard, 3, 1, 2).Allow(FakeBlockDevice.WriteZeroes, 2);
         }
         _disk = (setup >> 9 & 7) switch
         {
@@ -105,8 +112,14 @@ internal sealed class DiskModel : IDisposable
             case <= 4:
                 Submit(kind < 2 ? BlockOperation.Read : BlockOperation.Write, (ulong)(a % (Sectors + 1)), 1 + b % MostSectors, b >> 2);
                 break;
+            case 5 when a % 4 < 2 && _disk.Supports(BlockOperation.Discard):
+                Submit(a % 4 == 0 ? BlockOperation.Discard : BlockOperation.WriteZeroes, (ulong)(a / 4 % (Sectors + 1)), 1 + b % MostSectors, b >> 2);
+                break;
             case 5:
-                Submit(BlockOperation.Flush, 0, 0, 0);
+                Submit(BlockOperation.Flush, 0, 0, b >> 2);
+                break;
+            case 15 when a % 4 == 1:
+                Cancel(_inFlight[b % Slots]);
                 break;
             case 15:
                 Submit(BlockOperation.GetId, 0, 0, 0);
@@ -183,6 +196,19 @@ internal sealed class DiskModel : IDisposable
         _hadTrouble = true;
     }
 
+    /// <summary>From here on it may only end as called off; what of it was done before nobody knows.</summary>
+    private void Cancel(Request? request)
+    {
+        if (request is null)
+        {
+            return;
+        }
+        request.IsCancelled = true; // it may end before the answer
+        bool called = _disk.TryCancel(request);
+        Assert.True(called || _inFlight[request.Slot] == request, "a request ended that was not called off");
+        request.IsCancelled = called;
+    }
+
     private void Pass(ulong time)
     {
         _hadTrouble |= time > 1_000_000_000; // what the device still holds may be past its deadline
@@ -201,22 +227,28 @@ internal sealed class DiskModel : IDisposable
         {
             return;
         }
-        Request request = new(this, slot, sector, count);
+        Request request = _requests[slot];
+        request.Count = count;
+        request.Seen = null;
+        request.IsCancelled = false;
+        request.Timeout = (shape >> 6 & 15) == 15 ? 15_000_000u : 0;
+        _hadTrouble |= request.Timeout != 0; // when it is late, others may suffer by the reset
         DmaBuffer area = _memory.Slice((uint)(slot * MostSectors * SectorSize), MostSectors * SectorSize);
-        bool isTransfer = operation is BlockOperation.Read or BlockOperation.Write;
-        bool isInside = !isTransfer || sector + (ulong)count <= Sectors;
+        bool hasRange = operation is not (BlockOperation.Flush or BlockOperation.GetId);
+        bool isInside = !hasRange || sector + (ulong)count <= Sectors;
         if (operation == BlockOperation.Write)
         {
-            request.Stamp = ++_stamp;
+            ++_stamp;
             for (int i = 0; i < count * SectorSize; i += 8)
             {
-                BinaryPrimitives.WriteUInt64LittleEndian(area.Span[i..], request.Stamp);
+                BinaryPrimitives.WriteUInt64LittleEndian(area.Span[i..], _stamp);
             }
         }
         else
         {
             area.Span.Fill(0xEE);
         }
+        request.Value = operation == BlockOperation.Write ? _stamp : operation == BlockOperation.Discard ? Discarded : 0;
         switch (operation)
         {
             case BlockOperation.Flush:
@@ -224,6 +256,9 @@ internal sealed class DiskModel : IDisposable
                 break;
             case BlockOperation.GetId:
                 request.Prepare(operation, 0, area.Slice(0, 20));
+                break;
+            case BlockOperation.Discard or BlockOperation.WriteZeroes:
+                request.PrepareRange(operation, sector, (ulong)count, mayUnmap: (shape & 1) != 0);
                 break;
             default:
                 List<DmaBuffer> pieces = [];
@@ -240,10 +275,10 @@ internal sealed class DiskModel : IDisposable
         // Before the device can see it: what is possible while this request is in flight; for a write, what its rivals write.
         if (isInside && operation != BlockOperation.GetId)
         {
-            request.Seen = [.. Range(request).Select(at => operation == BlockOperation.Write ? RivalsAt(at) : [.. _possible[at]])];
+            request.Seen = [.. Range(request).Select(at => request.Changes ? RivalsAt(at) : [.. _possible[at]])];
         }
         _inFlight[slot] = request;
-        if (isInside && operation == BlockOperation.Write)
+        if (isInside && request.Changes)
         {
             Spread(request);
         }
@@ -264,19 +299,19 @@ internal sealed class DiskModel : IDisposable
 
     /// <summary>The values that writes in flight write to a sector.</summary>
     private HashSet<ulong> RivalsAt(int at) =>
-        [.. _inFlight.Where(other => other is { Operation: BlockOperation.Write, Seen: not null } && other.Touches(at, out _)).Select(other => other!.Stamp)];
+        [.. _inFlight.Where(other => other is { Changes: true, Seen: not null } && other.Touches(at, out _)).Select(other => other!.Value)];
 
     /// <summary>From now on the sectors of a write may hold its value, also for those who look at the same time.</summary>
     private void Spread(Request write)
     {
         foreach (int at in Range(write))
         {
-            _possible[at].Add(write.Stamp);
+            _possible[at].Add(write.Value);
             foreach (Request? other in _inFlight)
             {
                 if (other?.Seen is not null && other.Touches(at, out int index))
                 {
-                    other.Seen[index].Add(write.Stamp);
+                    other.Seen[index].Add(write.Value);
                 }
             }
         }
@@ -287,7 +322,9 @@ internal sealed class DiskModel : IDisposable
         Assert.Same(request, _inFlight[request.Slot]);
         _inFlight[request.Slot] = null;
         _completions++;
-        Assert.True(request.Status == IoStatus.Ok || _hadTrouble, $"a request for sector {request.Sector} ended with {request.Status}");
+        bool isCancelled = request.IsCancelled && request.Status == IoStatus.Cancelled;
+        Assert.True(request.Status == IoStatus.Ok || isCancelled || _hadTrouble, $"a request for sector {request.Sector} ended with {request.Status}");
+        Assert.False(request.IsCancelled && request.Status == IoStatus.Ok, "a request that was called off ended well");
         if (request.Status != IoStatus.Ok)
         {
             return;
@@ -297,7 +334,7 @@ internal sealed class DiskModel : IDisposable
             case BlockOperation.Read:
                 CheckContent(request, request.Buffers);
                 break;
-            case BlockOperation.Write:
+            case BlockOperation.Write or BlockOperation.Discard or BlockOperation.WriteZeroes:
                 Settle(request);
                 break;
             case BlockOperation.Flush:
@@ -368,19 +405,24 @@ internal sealed class DiskModel : IDisposable
         _machine.AssertNothingLeaked();
     }
 
-    private sealed class Request(DiskModel model, int slot, ulong sector, int count) : BlockRequest
+    private sealed class Request(DiskModel model, int slot) : BlockRequest
     {
         public int Slot => slot;
 
-        public int Count => count;
+        public int Count { get; set; }
 
-        public ulong Stamp { get; set; }
+        /// <summary>What it leaves in its sectors, when it changes them.</summary>
+        public ulong Value { get; set; }
+
+        public bool Changes => Operation is BlockOperation.Write or BlockOperation.Discard or BlockOperation.WriteZeroes;
+
+        public bool IsCancelled { get; set; }
 
         public HashSet<ulong>[]? Seen { get; set; }
 
         public bool Touches(int at, out int index)
         {
-            index = Operation == BlockOperation.Flush ? at : at - (int)sector;
+            index = Operation == BlockOperation.Flush ? at : at - (int)Sector;
             return index >= 0 && index < Seen!.Length;
         }
 
