@@ -17,5 +17,7 @@ public static class FuzzTargets
         ["commands"] = CommandTargets.Run,
         ["ports"] = PortTargets.Run,
         ["partitions"] = TableTargets.Run,
+        ["rng"] = EntropyTargets.Run,
+        ["slots"] = SlotTargets.Run,
     };
 }
