@@ -141,8 +141,7 @@ internal static class RingTargets
     /// <summary>As most do, or as a disk does: first what is known to be full.</summary>
     private static bool TryTake(FakeVirtqueueBackend backend, Dictionary<ushort, uint> lent, bool takesFull, out ushort token, out uint written)
     {
-        int full = takesFull && backend.Queue.LookForUsed() ? backend.Queue.TakeFull() : -1;
-        if (full >= 0)
+        if (takesFull && backend.Queue.LookForUsed() && backend.Queue.TryTakeFull(out uint full))
         {
             token = (ushort)full;
             written = lent.GetValueOrDefault(token);
