@@ -203,10 +203,11 @@ internal sealed class DiskModel : IDisposable
         {
             return;
         }
+        bool was = request.IsCancelled;
         request.IsCancelled = true; // it may end before the answer
         bool called = _disk.TryCancel(request);
         Assert.True(called || _inFlight[request.Slot] == request, "a request ended that was not called off");
-        request.IsCancelled = called;
+        request.IsCancelled = was || called;
     }
 
     private void Pass(ulong time)
