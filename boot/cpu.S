@@ -127,6 +127,22 @@ function cpu_wait_for_interrupt
 1:  sti
     ret
 
+/* Looks for an interrupt until one is noted or some ticks of the time stamp counter (ticks) have passed. */
+function cpu_spin_for_interrupt
+    rdtsc
+    shl $32, %rdx
+    or %rdx, %rax
+    lea (%rax, %rdi), %rsi
+1:  mov interrupts_noted(%rip), %rax
+    or interrupts_deferred(%rip), %rax
+    jnz 2f
+    rdtsc
+    shl $32, %rdx
+    or %rdx, %rax
+    cmp %rsi, %rax
+    jb 1b
+2:  ret
+
 /* Takes the interrupts noted so far and leaves none: answers the edges, and stores the levels (address). */
 function cpu_take_interrupts
     xor %eax, %eax

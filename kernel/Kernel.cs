@@ -92,7 +92,7 @@ internal static class Kernel
         }
 
         // 5. The application.
-        RunLoop loop = new(machine.Clock, devices);
+        RunLoop loop = new(machine.Clock, devices, options.PollsBeforeHalt ? new HaltPolling() : null);
         SystemInformation system = new(machine, scan, loop, random);
         loop.Run(RunAsync(system, options, serial));
         DebugExit.End(s_exitCode);

@@ -36,6 +36,9 @@ public abstract class BlockDevice : Device
     /// <summary>True when there is a flush that can be asked for.</summary>
     public abstract bool CanFlush { get; }
 
+    /// <summary>How many requests were completed, as far as this driver counts them.</summary>
+    public virtual ulong Completed => 0;
+
     /// <summary>How many requests of one part each fit at the same time.</summary>
     public abstract int MaxInFlight { get; }
 

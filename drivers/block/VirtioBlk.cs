@@ -104,8 +104,8 @@ public sealed partial class VirtioBlk : BlockDevice
     /// </summary>
     public ulong RequestTimeout { get; set; } = DefaultTimeout;
 
-    /// <summary>How many requests were completed.</summary>
-    public ulong Completed => _wholeDone + _othersDone;
+    /// <inheritdoc/>
+    public override ulong Completed => _wholeDone + _othersDone;
 
     /// <summary>How often a doorbell or an interrupt had to be made good for.</summary>
     public ulong LostDoorbells { get; private set; }

@@ -14,6 +14,12 @@ public abstract class Clock
     /// </summary>
     public abstract bool WaitForInterrupt(ulong deadline);
 
+    /// <summary>
+    /// True when <see cref="WaitForInterrupt"/> is to look for an interrupt for some microseconds before it puts the processor to sleep; for a clock
+    /// that can.
+    /// </summary>
+    public bool SpinsBeforeSleep { get; set; }
+
     /// <summary>Lets a moment pass inside a bounded polling loop; time goes on.</summary>
     public virtual void Pause()
     {

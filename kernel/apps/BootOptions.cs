@@ -37,6 +37,9 @@ public sealed class BootOptions
     /// <summary>True when what passes between drivers and devices is to be written down on the serial line.</summary>
     public bool Trace { get; private set; }
 
+    /// <summary>True when it may be tried to look for interrupts before the processor is halted.</summary>
+    public bool PollsBeforeHalt { get; private set; } = true;
+
     /// <summary>True when the boot says nothing of devices that are well.</summary>
     public bool IsQuiet { get; private set; }
 
@@ -109,6 +112,10 @@ public sealed class BootOptions
                 break;
             case "virtio_mmio.device":
                 break; // the machine has read it
+            case "halt-poll":
+                PollsBeforeHalt = value == "on";
+                Error = value is "on" or "off" ? Error : "halt-poll= takes on or off";
+                break;
             case "quiet":
                 IsQuiet = true;
                 Error = equals < 0 ? Error : "quiet takes no value";

@@ -78,6 +78,10 @@ internal static unsafe class Cpu
     [RuntimeImport("*", "cpu_wait_for_interrupt"), MethodImpl(MethodImplOptions.InternalCall)]
     internal static extern void WaitForInterrupt();
 
+    /// <summary>Waits until an interrupt is noted, for some ticks of the time stamp counter at most, without sleeping.</summary>
+    [RuntimeImport("*", "cpu_spin_for_interrupt"), MethodImpl(MethodImplOptions.InternalCall)]
+    internal static extern void SpinForInterrupt(ulong ticks);
+
     /// <summary>
     /// Takes what was noted since the last call. The answer has a bit for each edge, vectors from 0x40 on; what is stored has a bit for each level,
     /// vectors from 0x30 on, each of which is owed an end of interrupt.

@@ -10,6 +10,7 @@ namespace VirtioSharp.Kernel.Machine;
 internal sealed class TscClock : Clock
 {
     private const ulong MaximumSleep = 1_000_000_000;
+    private const ulong SpinsInSecond = 20_000; // 50 microseconds each
 
     private readonly Interrupts _interrupts;
     private readonly ulong _start;
@@ -61,6 +62,10 @@ internal sealed class TscClock : Clock
                 return false;
             }
             Arm(now, deadline);
+        }
+        if (SpinsBeforeSleep)
+        {
+            Cpu.SpinForInterrupt(_tscFrequency / SpinsInSecond);
         }
         Cpu.WaitForInterrupt();
         return !Dispatch() || Now < deadline;

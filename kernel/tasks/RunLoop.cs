@@ -28,6 +28,7 @@ public sealed class RunLoop
     private const uint LookAtClockEvery = 64;
 
     private readonly Clock _clock;
+    private readonly HaltPolling? _polling;
     private ByteSource?[] _sources = new ByteSource?[8];
     private BlockDevice?[] _disks = new BlockDevice?[8];
     private ulong _changes = ulong.MaxValue;
@@ -38,10 +39,14 @@ public sealed class RunLoop
     private int _sourceCount;
     private int _diskCount;
 
-    /// <summary>Makes the loop of a machine's devices, which may come and go.</summary>
-    public RunLoop(Clock clock, DeviceTable devices)
+    /// <summary>
+    /// Makes the loop of a machine's devices, which may come and go. With <paramref name="polling"/> it is tried out whether to look for
+    /// interrupts before sleeping.
+    /// </summary>
+    public RunLoop(Clock clock, DeviceTable devices, HaltPolling? polling = null)
     {
         _clock = clock;
+        _polling = polling;
         Devices = devices;
     }
 
@@ -132,6 +137,10 @@ public sealed class RunLoop
             }
             else
             {
+                if (_polling is not null && _polling.IsDue)
+                {
+                    JudgePolling(_polling);
+                }
                 Sleeps++;
                 look |= !_clock.WaitForInterrupt(deadline);
             }
@@ -154,6 +163,17 @@ public sealed class RunLoop
                 waiting();
             }
         }
+    }
+
+    private void JudgePolling(HaltPolling polling)
+    {
+        ulong done = 0;
+        for (int i = 0; i < _diskCount; i++)
+        {
+            done += _disks[i]!.Completed;
+        }
+        polling.Judge(_clock.Now, done);
+        _clock.SpinsBeforeSleep = polling.Spins;
     }
 
     private void ListDevices()

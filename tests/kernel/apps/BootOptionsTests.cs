@@ -23,6 +23,17 @@ public sealed class BootOptionsTests
     }
 
     [Theory]
+    [InlineData("", true, "")]
+    [InlineData("halt-poll=on", true, "")]
+    [InlineData("halt-poll=off", false, "")]
+    [InlineData("halt-poll=never", false, "halt-poll= takes on or off")]
+    public void Looking_before_halting_can_be_switched_off(string line, bool expected, string error)
+    {
+        BootOptions options = BootOptions.Parse(line);
+        Assert.Equal((expected, error), (options.PollsBeforeHalt, options.Error));
+    }
+
+    [Theory]
     [InlineData("quiet run=mem", true, "")]
     [InlineData("run=mem", false, "")]
     [InlineData("quiet=yes", true, "quiet takes no value")]
