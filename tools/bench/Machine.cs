@@ -77,8 +77,8 @@ internal sealed class MachineRun
         command.AddRange(setup.Model);
         command.AddRange(setup.Memory);
         // What is tried out by the clock can't be counted.
-        string line = setup.CommandLine + (setup.IsCounted ? " halt-poll=off" : "");
-        command.AddRange(["-nodefaults", "-display", "none", "-no-reboot", "-kernel", Kernel, "-append", line, "-serial", "stdio",
+        string appended = setup.CommandLine + (setup.IsCounted ? " halt-poll=off" : "");
+        command.AddRange(["-nodefaults", "-display", "none", "-no-reboot", "-kernel", Kernel, "-append", appended, "-serial", "stdio",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
         command.AddRange(setup.Devices);
         if (setup.IsCounted)
