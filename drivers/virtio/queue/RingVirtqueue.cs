@@ -81,9 +81,6 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
     public override int MaxPieces => _size;
 
     /// <inheritdoc/>
-    public override bool IsBroken => _broken;
-
-    /// <inheritdoc/>
     public override string BrokenReason => _brokenReason;
 
     /// <inheritdoc/>
@@ -94,6 +91,9 @@ public abstract unsafe partial class RingVirtqueue : Virtqueue
 
     /// <inheritdoc/>
     public override ulong ClampedLengths => _clamped;
+
+    /// <summary>See <see cref="Virtqueue.IsBroken"/>.</summary>
+    internal bool HasBroken => _broken;
 
     /// <summary>True when something was added that <see cref="Virtqueue.Kick"/> did not see.</summary>
     internal bool HasUntold => _added != _told;

@@ -71,7 +71,11 @@ public abstract class Virtqueue : InterruptHandler
     public abstract int MaxPieces { get; }
 
     /// <summary>True once the device broke the rules of the ring: nothing is taken from it and nothing added any more.</summary>
-    public abstract bool IsBroken { get; }
+    public bool IsBroken
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Unsafe.As<RingVirtqueue>(this).HasBroken;
+    }
 
     /// <summary>What the device did when it broke the queue, for people; empty before.</summary>
     public abstract string BrokenReason { get; }
