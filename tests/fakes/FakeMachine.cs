@@ -294,12 +294,15 @@ public sealed partial class FakeMachine : PciHost, IDisposable
         }
     }
 
-    /// <summary>Calls a handler, as an interrupt would.</summary>
-    public void Deliver(InterruptHandler handler)
+    /// <summary>Another device at the pin of a function interrupts, which is not there itself: says how many handlers took it for theirs.</summary>
+    public int DeliverFromNeighbour(FakePciFunction function) => _pins[function.Address].ToArray().Count(Deliver);
+
+    /// <summary>Calls a handler, as an interrupt would; true when it was the handler's.</summary>
+    public bool Deliver(InterruptHandler handler)
     {
         Interrupts++;
         _interrupted = true;
-        handler.OnInterrupt();
+        return handler.OnInterrupt();
     }
 
     /// <summary>Room for a BAR, as firmware would assign it.</summary>

@@ -299,7 +299,6 @@ public sealed class HostileScene : IDisposable
     private bool Turn(Func<bool> done, ulong end, ulong wakeUp)
     {
         Device driver = InService!;
-        driver.Poll();
         while (!done())
         {
             if (Machine.Clock.Now >= end)

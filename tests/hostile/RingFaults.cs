@@ -114,11 +114,11 @@ public static class RingFaults
             {
                 if (scene.Place.IsPacked)
                 {
-                    scene.Queue.Packed.WriteElement(place, 0xFFFF, uint.MaxValue);
+                    scene.Queue.Packed.WriteElement(place, 0xFFFF, 0);
                 }
                 else
                 {
-                    scene.Queue.Split.WriteUsedElement((ushort)place, uint.MaxValue, uint.MaxValue);
+                    scene.Queue.Split.WriteUsedElement((ushort)place, uint.MaxValue, 0);
                 }
             };
             scene.BlockDriver.Poll();

@@ -9,11 +9,13 @@ namespace VirtioSharp.Tests.Hostile;
 
 /// <summary>
 /// tests/hostile/twelve-checks.tsv names for each check the code that makes it, a change that breaks it, and the tests that fail then. tools/prove-checks
-/// makes the changes one by one, and sees that they do. docs/twelve-checks.md is written from it.
+/// makes the changes one by one, and sees that they do. docs/twelve-checks.md is written from it. tests/hostile/planted.tsv is the same for hostile cases:
+/// the bug for which a case is there.
 /// </summary>
 public sealed class TwelveChecksTests
 {
     private const string Table = "tests/hostile/twelve-checks.tsv";
+    private const string Planted = "tests/hostile/planted.tsv";
     private const string Page = "docs/twelve-checks.md";
 
     [Fact]
@@ -24,10 +26,10 @@ public sealed class TwelveChecksTests
     }
 
     [Fact]
-    public void The_code_that_makes_a_check_is_where_the_table_says() => Assert.All(Rows(), row =>
+    public void The_code_that_makes_a_check_is_where_the_table_says() => Assert.All(Rows().Concat(Rows(Planted)), row =>
     {
         int count = File.ReadAllText(Path.Combine(SourceTree.Root, row.File)).Split(row.Code).Length - 1;
-        Assert.True(count == 1, $"{row.File} has it {count} times; if the check is made otherwise now, {Table} has to say how: {row.Code}");
+        Assert.True(count == 1, $"{row.File} has it {count} times; if it is done otherwise now, the table has to say how: {row.Code}");
     });
 
     [Fact]
@@ -36,7 +38,7 @@ public sealed class TwelveChecksTests
         HashSet<string> names = [.. typeof(TwelveChecksTests).Assembly.GetTypes().SelectMany(type => type.GetMethods())
             .Where(method => method.GetCustomAttribute<FactAttribute>() is not null).Select(method => method.Name)];
         names.UnionWith(HostileCases.All.Select(fault => fault.Id));
-        Assert.All(Rows().SelectMany(row => row.Tests), test => Assert.Contains(test, names));
+        Assert.All(Rows().Concat(Rows(Planted)).SelectMany(row => row.Tests), test => Assert.Contains(test, names));
     }
 
     [Fact]
@@ -78,7 +80,7 @@ public sealed class TwelveChecksTests
         return lines.Length == 0 ? "nothing" : string.Join(" ", lines.Select(line => $"`{line.Replace("|", "\\|")}`"));
     }
 
-    private static IEnumerable<Row> Rows() => SourceTree.Lines(Table).Skip(1).Where(line => line.Length != 0).Select(line => line.Split('\t'))
+    private static IEnumerable<Row> Rows(string table = Table) => SourceTree.Lines(table).Skip(1).Where(line => line.Length != 0).Select(line => line.Split('\t'))
         .Select(cells => new Row(cells[0], cells[1], cells[3], Text(cells[4]), Text(cells[5]), cells[6].Split(' ')));
 
     private static string Text(string cell) => cell.Replace("\\n", "\n");

@@ -25,7 +25,7 @@ public enum Verdict
     /// <summary>The disk is in service and too small for anything.</summary>
     Empty,
 
-    /// <summary>Each request ends, however.</summary>
+    /// <summary>Each request ends, as one of <see cref="VhostCase.Among"/> where the case names them: it depends on the moment.</summary>
     Contained,
 
     /// <summary>The device wrote something else and said that it was well: no driver can see that. Nothing but what the device wrote is shown.</summary>
@@ -75,6 +75,12 @@ internal sealed record VhostCase(string Id, string Story, Verdict Expected, Acti
 
     /// <summary>True when the driver has to cut lengths.</summary>
     internal bool Cuts { get; init; }
+
+    /// <summary>Which verdicts there can be when the case is <see cref="Verdict.Contained"/>; none named: what is asked of every case.</summary>
+    internal Verdict[] Among { get; init; } = [];
+
+    /// <summary>True when nothing may end late.</summary>
+    internal bool IsNeverLate { get; init; }
 
     /// <summary>How many queues there are.</summary>
     internal int Queues { get; init; } = 1;

@@ -38,7 +38,7 @@ internal static class VhostRequestCases
             disk.FinishWith(request, status: null);
             disk.Backend.After(20, () => request.WriteStatus(VhostRequest.Ok));
         })) { Failed = 1 },
-        new("K07b", "the status is written, and a bad one after the request was used", Verdict.Contained, disk => disk.From(2, request =>
+        new("K07b", "the status is written, and a bad one after the request was used", Verdict.Fails, disk => disk.From(2, request =>
         {
             disk.Finish(request);
             request.Queue.Signal();

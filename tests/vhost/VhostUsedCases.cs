@@ -69,7 +69,7 @@ internal static class VhostUsedCases
         {
             disk.MisreadsRings = true;
             disk.Bear(Rewrite);
-        }) { Timeout = Soon, EndsWell = true },
+        }) { Among = [Verdict.Works, Verdict.TimesOut], Timeout = Soon, EndsWell = true },
         new("U18", "the device rewrites the available ring", Verdict.Works, disk => disk.Bear(queue =>
             queue.Split.Scribble(queue.Split.AvailableArea + 4, 2 * queue.Size, new Random(18)))) { Rings = VhostRings.Split },
         new("U19", "the device rewrites indirect tables", Verdict.Contained, disk =>
@@ -85,7 +85,7 @@ internal static class VhostUsedCases
                     queue.Running.Scribble(table.Address, (int)table.Length, new Random(19));
                 }
             });
-        }) { Timeout = Soon, EndsWell = true },
+        }) { Among = [Verdict.Works, Verdict.TimesOut], Timeout = Soon, EndsWell = true },
         new("U20", "the used flags are garbage, with EVENT_IDX", Verdict.Works, disk => Ask(disk, queue => queue.Split.WriteFlags(0xFFFF)))
         { Rings = VhostRings.Split },
         new("U20b", "the used flags are garbage, without EVENT_IDX", Verdict.Works, disk =>
@@ -153,7 +153,7 @@ internal static class VhostUsedCases
                     stale = null;
                 }
             };
-        }) { Timeout = Soon, EndsWell = true },
+        }) { Among = [Verdict.TimesOut], Timeout = Soon, EndsWell = true },
         new("U29", "everything is done at once", Verdict.Works, disk => disk.Bear(_ => { })),
         new("U30", "a buffer is used in the ring of another queue", Verdict.Recovers, disk => disk.WhileHeld(queue =>
         {
