@@ -27,66 +27,66 @@ public sealed class Commands
     }
 
     /// <summary>Runs a command: its name and its arguments.</summary>
-    public async ValueTask<bool> RunAsync(string[] words, Terminal output)
+    public ValueTask<bool> RunAsync(string[] words, Terminal output)
     {
         switch (words[0])
         {
             case "help":
                 Help(output);
-                return true;
+                return new(true);
             case "lspci":
                 _system.WriteFunctions(output);
-                return true;
+                return new(true);
             case "devices":
                 _system.WriteDevices(output);
-                return true;
+                return new(true);
             case "disk":
-                return await _disks.RunAsync(words, output);
+                return _disks.RunAsync(words, output);
             case "console":
-                return await WriteToConsoleAsync(words, output);
+                return WriteToConsoleAsync(words, output);
             case "ports":
-                return await _ports.ListAsync(output);
+                return _ports.ListAsync(output);
             case "port":
-                return await _ports.RunAsync(words, output);
+                return _ports.RunAsync(words, output);
             case "random":
-                return await RandomCommand.RunAsync(_system.Random, _system.Loop, words.Length > 1 ? words[1] : "", output);
+                return RandomCommand.RunAsync(_system.Random, _system.Loop, words.Length > 1 ? words[1] : "", output);
             case "mem":
                 WriteMemory(output);
-                return true;
+                return new(true);
             case "uptime":
                 output.Write("up ").Write(_system.Loop.Clock.Now / 1_000_000).Write(" ms, ").Write(_system.Machine.Interrupts.Delivered).Write(" interrupts\n");
-                return true;
+                return new(true);
             case "trace":
                 output.Write(_options.Trace ? "Traces are written.\n" : "No traces are written; trace=on on the kernel's command line begins with them.\n");
-                return true;
+                return new(true);
             case "selftest":
-                return await new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
+                return new SelfTest(_system, output).RunAsync(words.Length > 1 ? words[1] : "");
             case "edu":
-                return await EduCommand.RunAsync(_system, words.Length > 1 ? words[1] : "msi", output);
+                return EduCommand.RunAsync(_system, words.Length > 1 ? words[1] : "msi", output);
             case "hotplug":
                 uint times = 1;
                 if (words.Length > 1 && !uint.TryParse(words[1], out times))
                 {
                     output.Write("hotplug takes how often\n");
-                    return false;
+                    return new(false);
                 }
-                return await new HotplugCommand(_system, output).RunAsync(times);
+                return new HotplugCommand(_system, output).RunAsync(times);
             case "verdict":
-                return await VerdictCommand.RunAsync(_system, words, output);
+                return VerdictCommand.RunAsync(_system, words, output);
             case "corelib":
                 Tests.Corelib.CorelibChecks.Run(line => output.Write(line).EndLine());
-                return true;
+                return new(true);
             case "bench":
-                return await new Benchmark(_system, output, _options).RunAsync(words);
+                return new Benchmark(_system, output, _options).RunAsync(words);
             case "panic":
-                return PanicCommand.Run(words.Length > 1 ? words[1] : "", output);
+                return new(PanicCommand.Run(words.Length > 1 ? words[1] : "", output));
             case "halt":
                 output.Write("The kernel has stopped.\n");
                 DebugExit.End(ExitCode.Success);
-                return true;
+                return new(true);
             default:
                 output.Write("unknown command: ").Write(words[0]).Write("; help lists the commands\n");
-                return false;
+                return new(false);
         }
     }
 

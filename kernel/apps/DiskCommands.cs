@@ -41,50 +41,55 @@ internal sealed class DiskCommands
                 return false;
             }
         }
+        return await RunAsync(disk, words, next, output);
+    }
+
+    private static ValueTask<bool> RunAsync(BlockDevice disk, string[] words, int next, Terminal output)
+    {
         string verb = words.Length > next ? words[next] : "info";
         int arguments = next + 1;
         switch (verb)
         {
             case "info":
                 DiskMaintenance.Info(disk, output);
-                return true;
+                return new(true);
             case "read":
-                return await ReadAsync(disk, words, arguments, output);
+                return ReadAsync(disk, words, arguments, output);
             case "write":
-                return await WriteAsync(disk, words, arguments, output);
+                return WriteAsync(disk, words, arguments, output);
             case "flush":
-                return Report(await disk.FlushAsync(), "flush", output);
+                return FlushAsync(disk, output);
             case "id":
-                return await IdAsync(disk, output);
+                return IdAsync(disk, output);
             case "sha256":
-                return await HashAsync(disk, output);
+                return HashAsync(disk, output);
             case "parts":
-                return await PartitionListing.RunAsync(disk, output);
+                return PartitionListing.RunAsync(disk, output);
             case "bytes":
-                return await ByteCommands.ShowAsync(disk, words, arguments, output);
+                return ByteCommands.ShowAsync(disk, words, arguments, output);
             case "poke":
-                return await ByteCommands.PokeAsync(disk, words, arguments, output);
+                return ByteCommands.PokeAsync(disk, words, arguments, output);
             case "stress":
-                return await StressAsync(disk, words, arguments, output);
+                return StressAsync(disk, words, arguments, output);
             case "journal":
-                return await JournalAsync(disk, words, arguments, output);
+                return JournalAsync(disk, words, arguments, output);
             case "discard":
-                return await DiskMaintenance.RangeAsync(disk, BlockOperation.Discard, words, arguments, output);
+                return DiskMaintenance.RangeAsync(disk, BlockOperation.Discard, words, arguments, output);
             case "zero":
-                return await DiskMaintenance.RangeAsync(disk, BlockOperation.WriteZeroes, words, arguments, output);
+                return DiskMaintenance.RangeAsync(disk, BlockOperation.WriteZeroes, words, arguments, output);
             case "erase":
-                return await DiskMaintenance.RangeAsync(disk, BlockOperation.SecureErase, words, arguments, output);
+                return DiskMaintenance.RangeAsync(disk, BlockOperation.SecureErase, words, arguments, output);
             case "cache":
-                return DiskMaintenance.Cache(disk, words, arguments, output);
+                return new(DiskMaintenance.Cache(disk, words, arguments, output));
             case "lifetime":
-                return await DiskMaintenance.LifetimeAsync(disk, output);
+                return DiskMaintenance.LifetimeAsync(disk, output);
             case "zones":
-                return await DiskMaintenance.ZonesAsync(disk, output);
+                return DiskMaintenance.ZonesAsync(disk, output);
             case "zone":
-                return await DiskMaintenance.ZoneAsync(disk, words, arguments, output);
+                return DiskMaintenance.ZoneAsync(disk, words, arguments, output);
             default:
                 output.Write("disk does not know ").Write(verb).Write("; help lists what it does\n");
-                return false;
+                return new(false);
         }
     }
 
@@ -227,6 +232,8 @@ internal sealed class DiskCommands
         return status == IoStatus.Ok || Report(status, "id", output);
     }
 
+    private static async ValueTask<bool> FlushAsync(BlockDevice disk, Terminal output) => Report(await disk.FlushAsync(), "flush", output);
+
     /// <summary>Overwrites the disk: it has to be asked for in so many words.</summary>
     private static async ValueTask<bool> StressAsync(BlockDevice disk, string[] words, int at, Terminal output)
     {
@@ -259,19 +266,19 @@ internal sealed class DiskCommands
         return true;
     }
 
-    private static async ValueTask<bool> JournalAsync(BlockDevice disk, string[] words, int at, Terminal output)
+    private static ValueTask<bool> JournalAsync(BlockDevice disk, string[] words, int at, Terminal output)
     {
         switch (words.Length > at ? words[at] : "")
         {
             case "write":
-                return await DiskJournal.WriteAsync(disk, careless: false, output);
+                return DiskJournal.WriteAsync(disk, careless: false, output);
             case "careless":
-                return await DiskJournal.WriteAsync(disk, careless: true, output);
+                return DiskJournal.WriteAsync(disk, careless: true, output);
             case "check":
-                return await DiskJournal.CheckAsync(disk, output);
+                return DiskJournal.CheckAsync(disk, output);
             default:
                 output.Write("journal overwrites the disk with numbered records: disk journal write|careless|check\n");
-                return false;
+                return new(false);
         }
     }
 

@@ -67,27 +67,32 @@ internal sealed class PortCommands
             output.Write("a number of bytes is missing: port NAME ").Write(words[2]).Write(" BYTES\n");
             return false;
         }
+        return await RunAsync(port, count, words, output);
+    }
+
+    private ValueTask<bool> RunAsync(ConsolePort port, ulong count, string[] words, Terminal output)
+    {
         switch (words[2])
         {
             case "open":
                 port.Open();
-                return true;
+                return new(true);
             case "close":
                 port.Close();
-                return true;
+                return new(true);
             case "wait":
-                return await new AsyncPort(port).WhenOpened();
+                return new AsyncPort(port).WhenOpened();
             case "send":
-                return await SendAsync(port, words, output);
+                return SendAsync(port, words, output);
             case "echo":
-                return await EchoAsync(port, output);
+                return EchoAsync(port, output);
             case "make":
-                return await MakeAsync(port, count, output);
+                return MakeAsync(port, count, output);
             case "hash":
-                return await HashAsync(port, count, words.Length > 4 && words[4] == "slow", output);
+                return HashAsync(port, count, words.Length > 4 && words[4] == "slow", output);
             default:
                 output.Write("port does not know ").Write(words[2]).EndLine();
-                return false;
+                return new(false);
         }
     }
 

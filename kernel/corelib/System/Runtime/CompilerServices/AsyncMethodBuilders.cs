@@ -206,19 +206,14 @@ public readonly struct ValueTaskAwaiter : ICriticalNotifyCompletion
 public readonly struct ValueTaskAwaiter<TResult> : ICriticalNotifyCompletion
 {
     private readonly ValueTask<TResult> _task;
-    private readonly AsyncBox<TResult>? _box;
 
-    internal ValueTaskAwaiter(in ValueTask<TResult> task, AsyncBox<TResult>? box)
-    {
-        _task = task;
-        _box = box;
-    }
+    internal ValueTaskAwaiter(in ValueTask<TResult> task) => _task = task;
 
-    public bool IsCompleted => _box is null || _box.IsCompleted;
+    public bool IsCompleted => _task.IsCompleted;
 
     public TResult GetResult() => _task.Result;
 
-    public void OnCompleted(Action continuation) => _box!.OnCompleted(continuation);
+    public void OnCompleted(Action continuation) => _task.Box!.OnCompleted(continuation);
 
-    public void UnsafeOnCompleted(Action continuation) => _box!.OnCompleted(continuation);
+    public void UnsafeOnCompleted(Action continuation) => _task.Box!.OnCompleted(continuation);
 }

@@ -20,16 +20,16 @@ public readonly struct ValueTask
 [AsyncMethodBuilder(typeof(AsyncValueTaskMethodBuilder<>))]
 public readonly struct ValueTask<TResult>
 {
-    private readonly AsyncBox<TResult>? _box;
+    internal readonly AsyncBox<TResult>? Box;
     private readonly TResult? _result;
 
-    internal ValueTask(AsyncBox<TResult> box) => _box = box;
+    internal ValueTask(AsyncBox<TResult> box) => Box = box;
 
     public ValueTask(TResult result) => _result = result;
 
-    public bool IsCompleted => _box is null || _box.IsCompleted;
+    public bool IsCompleted => Box is null || Box.IsCompleted;
 
-    public TResult Result => _box is null ? _result! : _box.GetResult();
+    public TResult Result => Box is null ? _result! : Box.GetResult();
 
-    public ValueTaskAwaiter<TResult> GetAwaiter() => new(this, _box);
+    public ValueTaskAwaiter<TResult> GetAwaiter() => new(this);
 }
