@@ -163,6 +163,7 @@ public static class CorelibChecks
         BinaryPrimitives.WriteUInt64LittleEndian(span, 0x0102030405060708);
         Show("written", Join(bytes));
         Span<int> stack = stackalloc int[4];
+        stack.Clear(); // the kernel is compiled without clearing what is on the stack
         stack[3] = 5;
         Show("stack", stack[0] + stack[3]);
         ReadOnlySpan<uint> constants = [10, 20, 30];
