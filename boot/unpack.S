@@ -28,7 +28,7 @@ pvh_entry:
 1:  cli
     cld
     mov %cr0, %eax
-    and $~4, %eax                           /* EM: SSE is there */
+    and $~0xC, %eax                         /* EM, TS: SSE is there */
     or $2, %eax                             /* MP */
     mov %eax, %cr0
     mov %cr4, %eax
