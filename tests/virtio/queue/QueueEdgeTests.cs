@@ -149,6 +149,17 @@ public sealed class QueueEdgeTests
 
     [Theory]
     [MemberData(nameof(QueueSets.Every), MemberType = typeof(QueueSets))]
+    public void Ringing_again_tells_of_what_was_added_meanwhile(QueueFeatures features)
+    {
+        using QueueRun run = new(new FakeVirtqueueBackend(4, features.Bits()));
+        run.Add(0);
+        run.Queue.KickAgain();
+        Assert.False(run.Queue.HasNew);
+        Assert.Single(run.Backend.DeviceTakes());
+    }
+
+    [Theory]
+    [MemberData(nameof(QueueSets.Every), MemberType = typeof(QueueSets))]
     public void Buffers_in_flight_when_a_queue_is_restarted_or_freed_are_a_bug_of_the_caller(QueueFeatures features)
     {
         using QueueRun run = new(new FakeVirtqueueBackend(4, features.Bits()));

@@ -34,6 +34,30 @@ public sealed class TransportEdgeTests : IDisposable
         virtio.FreeQueues();
     }
 
+    [Theory]
+    [InlineData("modern PCI")]
+    [InlineData("virtio-mmio")]
+    public void Both_halves_of_the_features_are_selected_each_time(string name)
+    {
+        FakeQueueDevice device = new(8);
+        device.OfferedFeatures |= VirtioFeature.EventIndex;
+        VirtioTransport transport = Open(device, name);
+        transport.WriteStatus(0);
+        Assert.Equal(0, transport.ReadStatus());
+        transport.WriteStatus(1);
+        transport.WriteStatus(3);
+        ulong offered = transport.ReadDeviceFeatures();
+        Assert.NotEqual(0ul, offered >> 32);
+        Assert.NotEqual(0ul, offered & uint.MaxValue);
+        Assert.Equal(offered, transport.ReadDeviceFeatures());
+        transport.WriteDriverFeatures(VirtioFeature.Version1);
+        transport.WriteDriverFeatures(VirtioFeature.Version1 | VirtioFeature.EventIndex);
+        Assert.Equal(VirtioFeature.Version1 | VirtioFeature.EventIndex, device.DriverFeatures);
+        transport.WriteStatus(0);
+        Assert.Equal(0, transport.ReadStatus());
+        transport.Disable();
+    }
+
     [Fact]
     public void A_legacy_configuration_is_read_and_written_where_it_lies_and_moves_with_MSIX()
     {
