@@ -34,6 +34,19 @@ public sealed class FrameEdgeTests
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
+    public void A_frame_that_needs_three_takes_those_of_one_other(bool packed)
+    {
+        using QueueRun run = Open(packed, 0);
+        UseFrames(run, 5);
+        run.Add(5);
+        run.Queue.SetFrame(6, run.Allocate(new byte[8]), run.Allocate(new byte[1]));
+        Assert.True(run.Queue.TryAddFramed(6, run.Allocate(new byte[8]), true));
+        Assert.Equal([true, true, true, true, false], Kept(run));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
     public void A_frame_in_flight_keeps_its_descriptors_and_others_give_theirs(bool packed)
     {
         using QueueRun run = Open(packed, 0);
