@@ -3,6 +3,7 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Block;
+using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Block;
@@ -75,6 +76,31 @@ public sealed class VirtioBlkCacheTests() : DiskScene(new FakeBlockDevice(64))
         Device.AskForReset();
         Finish(request);
         Assert.Equal((1ul, false, (byte)0), (Disk.Recoveries, Disk.HasWriteCache, Device.Config[32]));
+    }
+
+    [Fact]
+    public void What_nobody_switched_is_after_a_reset_as_the_device_says_then()
+    {
+        Device.AllowSwitch();
+        TestRequest request = Submit(BlockOperation.Read, 0, 1);
+        Device.WriteBackAfterReset = 0;
+        Device.AskForReset();
+        Finish(request);
+        Assert.Equal((1ul, false, (byte)0), (Disk.Recoveries, Disk.HasWriteCache, Device.Config[32]));
+    }
+
+    [Fact]
+    public void A_switch_that_does_not_move_after_a_reset_is_warned_of_and_the_cache_is_counted_on()
+    {
+        using CapturedLog log = new();
+        Device.AllowSwitch();
+        Assert.True(Disk.TrySetWriteCache(false));
+        TestRequest request = Submit(BlockOperation.Read, 0, 1);
+        Device.IsWriteBackStuck = true;
+        Device.AskForReset();
+        Finish(request);
+        Assert.Equal((1ul, true), (Disk.Recoveries, Disk.HasWriteCache));
+        Assert.Contains(log.Entries, entry => entry.Contains("can't be switched again", StringComparison.Ordinal));
     }
 
     [Theory]

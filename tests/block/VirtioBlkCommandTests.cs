@@ -189,6 +189,8 @@ public sealed class VirtioBlkCommandTests() : DiskScene(new FakeBlockDevice(8192
         Assert.True(BlockLifetime.TryRead(buffer.Span, out BlockLifetime lifetime));
         Assert.Equal((MediumReserve.Normal, (ushort)3, (ushort)7), (lifetime.Reserve, lifetime.TypeA, lifetime.TypeB));
         Assert.Equal(0xAA, buffer.Span[6]);
+        Assert.True(BlockLifetime.TryRead([3, 0, 11, 0, 11, 0], out lifetime)); // used up, in every respect
+        Assert.Equal((MediumReserve.Urgent, (ushort)11, (ushort)11), (lifetime.Reserve, lifetime.TypeA, lifetime.TypeB));
         Assert.Equal(IoStatus.Misaligned, Do(TestRequest.For(BlockOperation.GetLifetime, 0, Allocate(5))));
         Assert.Equal(IoStatus.Misaligned, Do(TestRequest.For(BlockOperation.GetLifetime, 0, default)));
     }

@@ -157,4 +157,36 @@ public sealed class VirtioBlkQueueCountTests
         machine.Violations.AssertEmpty();
         machine.AssertNothingLeaked();
     }
+
+    [Fact]
+    public void Without_memory_at_any_allocation_a_disk_of_several_queues_is_refused_and_leaks_nothing()
+    {
+        for (int allocation = 1; ; allocation++)
+        {
+            using Fakes.FakeMachine machine = new();
+            machine.FakeDma.FailAllocation(allocation);
+            VirtioDriverTable drivers = new();
+            drivers.Add(new VirtioBlkDriver { MaxQueues = 3 });
+            PlatformDevice slot = machine.Plug(new Fakes.Virtio.FakeMmioDevice(machine, new FakeBlockDevice(64, queues: 3), 2));
+            ProbeResult result = new VirtioMmioDriver(drivers).Probe(slot, out Device? bound);
+            bound?.Remove();
+            machine.Violations.AssertEmpty();
+            machine.AssertNothingLeaked();
+            if (result.IsBound)
+            {
+                Assert.InRange(allocation, 6, 100); // three rings, and memory for requests of each
+                return;
+            }
+        }
+    }
+
+    [Fact]
+    public void A_request_ends_once()
+    {
+        TestRequest request = new();
+        request.Begin();
+        request.Complete(IoStatus.Ok);
+        Assert.Throws<Fakes.ContractException>(() => request.Complete(IoStatus.Ok));
+        Assert.Equal(1, request.Completions);
+    }
 }
