@@ -165,7 +165,7 @@ internal sealed class DiskModel : IDisposable
             case 0 when _device.IsLive && !_isLegacy:
                 _device.AskForReset();
                 break;
-            case 1 when queue.IsEnabled && queue.Held > 0:
+            case 1 when queue.IsEnabled && queue.Held > 0 && !_device.IsHeld: // a second lie could lie over what the device has not seen yet
                 queue.PushUsed(0xFFFF, (uint)b);
                 _device.IsHeld = true; // until it is reset: fake and driver disagree on the ring now
                 _device.IsTamperingAllowed = true;

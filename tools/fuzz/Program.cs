@@ -183,6 +183,7 @@ IEnumerable<byte[]> Smallest()
     {
         session.Clear();
         target(input);
+        Volatile.Write(ref done, done + 1); // for the one who watches
         // Only whether an edge was taken: its counts would keep ten times as many.
         bool isNew = false;
         for (int i = 0; i < map.Length; i++)
