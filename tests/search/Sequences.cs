@@ -24,7 +24,7 @@ public sealed class Sequence(int setup, int[] steps, Func<int, int, string> desc
 
 /// <summary>
 /// Runs sequences by FsCheck. SEARCH_SEQUENCES says how many there are in all (100 000); SEARCH_SEED is a number to begin with, or "time".
-/// SEARCH_REPLAY="NAME SEED GAMMA" runs the one sequence that a failure named.
+/// SEARCH_REPLAY="NAME SETUP STEP,STEP,..." runs one sequence: what a failure printed, whatever it was shrunk from.
 /// </summary>
 public static class Sequences
 {
@@ -44,7 +44,7 @@ public static class Sequences
         string given => ulong.Parse(given),
     };
 
-    private static string[] Replayed { get; } = Environment.GetEnvironmentVariable("SEARCH_REPLAY")?.Split(' ') ?? [];
+    private static string[] Replayed { get; } = Environment.GetEnvironmentVariable("SEARCH_REPLAY")?.Split(' ', 3) ?? [];
 
     /// <summary>Runs <paramref name="share"/> sequences, or more in a longer search; the first failure is shrunk, printed and thrown.</summary>
     public static void Check(string name, int share, Func<int, int, string> describe, Action<Sequence> run)
@@ -58,9 +58,13 @@ public static class Sequences
         // A gamma has to be odd; another one for each model.
         ulong gamma = (ulong)name.Aggregate(1L, (sum, letter) => sum * 31 + letter) | 1;
         Replay replay = new(new Rnd(Seed, gamma), FSharpOption<int>.None);
-        if (Replayed.Length == 3 && Replayed[0] == name)
+        if (Replayed.Length == 3)
         {
-            (count, replay) = (1, new(new Rnd(ulong.Parse(Replayed[1]), ulong.Parse(Replayed[2])), FSharpOption<int>.None));
+            if (Replayed[0] == name)
+            {
+                run(new Sequence(Convert.ToInt32(Replayed[1], 16), [.. Replayed[2].Trim('[', ']').Split(',').Select(int.Parse)], describe));
+            }
+            return;
         }
         Config config = Config.QuickThrowOnFailure.WithName(name).WithMaxTest(count).WithQuietOnSuccess(true)
             .WithReplay(FSharpOption<Replay>.Some(replay));
