@@ -108,15 +108,15 @@ internal static class Kernel
             SystemInformation.WriteFunction(serial, function);
         }
         ProbeResult result = registry.Attach(function);
-        if (!isQuiet)
+        if (isQuiet)
         {
-            SystemInformation.WriteResult(serial, result, devices);
-        }
-        else if (result.Status == ProbeStatus.Failed)
-        {
+            if (result.Status != ProbeStatus.Failed)
+            {
+                return;
+            }
             SystemInformation.WriteFunction(serial, function);
-            SystemInformation.WriteResult(serial, result, devices);
         }
+        SystemInformation.WriteResult(serial, result, devices);
     }
 
     /// <summary>Watches the slots whose cards may come and go.</summary>

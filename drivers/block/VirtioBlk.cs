@@ -189,9 +189,9 @@ public sealed partial class VirtioBlk : BlockDevice
         {
             KickAll();
         }
-        else if (_queue.Ring.HasNew)
+        else
         {
-            _queue.Ring.Kick();
+            _queue.TryKick();
         }
     }
 

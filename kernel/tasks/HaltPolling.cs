@@ -33,7 +33,7 @@ public sealed class HaltPolling
     public bool Spins { get; private set; }
 
     /// <summary>Called before each wait: true when <see cref="Judge"/> wants to be called.</summary>
-    public bool IsDue => ++_waits % LookEvery == 0;
+    public bool IsDue() => ++_waits % LookEvery == 0;
 
     /// <summary>Looks at how far things have come: the time, in nanoseconds, and how many requests are done in all.</summary>
     public void Judge(ulong now, ulong done)

@@ -137,7 +137,7 @@ public sealed class RunLoop
             }
             else
             {
-                if (_polling is not null && _polling.IsDue)
+                if (_polling is not null && _polling.IsDue())
                 {
                     JudgePolling(_polling);
                 }

@@ -196,12 +196,11 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         {
             return -1;
         }
-        RingDescriptor* descriptor = _descriptors + _used;
-        ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)((byte*)descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
-        if (state != _usedState)
+        if (ReadState() != _usedState)
         {
             return -1;
         }
+        RingDescriptor* descriptor = _descriptors + _used;
         // Length and id at once: what is not exactly what was expected is read again, and looked at, by TakeUsed.
         ulong entry = Volatile.Read(ref *(ulong*)&descriptor->Length);
         ushort id = (ushort)(entry >> 32);
@@ -228,7 +227,7 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
             return UsedBuffer.None;
         }
         byte* descriptor = (byte*)(_descriptors + _used);
-        ushort state = (ushort)(Barriers.ReadDescriptorFlags((ushort*)(descriptor + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
+        ushort state = ReadState();
         if (state != _usedState)
         {
             return NothingUsed(state);
@@ -269,8 +268,8 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
         {
             return true;
         }
-        ushort flags = Barriers.ReadDescriptorFlags((ushort*)((byte*)(_descriptors + _used) + PackedLayout.FlagsOffset));
-        return !IsInBatch && (flags & PackedLayout.DescriptorState) != _usedState;
+        ushort state = ReadState();
+        return !IsInBatch && state != _usedState;
     }
 
     /// <inheritdoc/>
@@ -341,6 +340,11 @@ public sealed unsafe class PackedVirtqueue : RingVirtqueue
             state ^= PackedLayout.DescriptorState;
         }
     }
+
+    /// <summary>What the flags of the descriptor that is looked at next say of its state; id, length and data can be read afterwards.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private ushort ReadState() =>
+        (ushort)(Barriers.ReadDescriptorFlags((ushort*)((byte*)(_descriptors + _used) + PackedLayout.FlagsOffset)) & PackedLayout.DescriptorState);
 
     /// <summary>Goes on behind the descriptors of a buffer that was used, or of one of a batch (2.8.6, 2.8.8).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -86,7 +86,7 @@ public sealed class HaltPollingTests
             _done += requests;
             _spinning += _polling.Spins ? time : 0;
         }
-        while (!_polling.IsDue);
+        while (!_polling.IsDue());
         _polling.Judge(_now, _done);
     }
 }
