@@ -80,6 +80,7 @@ public abstract class HostileVhostTests(bool packed, ITestOutputHelper output)
             Verdict.Recovers => isWell && report.Recoveries > 0,
             Verdict.Fails => sum.Failed > 0 && sum.Late == 0 && report.Recoveries == 0,
             Verdict.TimesOut => sum.Late > 0 && sum.Refused == (fault.Refused ?? 0) && report.Recoveries > 0 && report.End.Ok == AllEnd,
+            Verdict.TimesOutAndBreaks => sum.Late > 0 && sum.Refused <= MostRefused && report.Recoveries > 1 && report.End.Ok == AllEnd,
             Verdict.GivenUp => report.End.Ok == 0 && report.End.Refused == AllEnd,
             _ => isWell && report.Recoveries == 0 && sum.Wrong > 0,
         };

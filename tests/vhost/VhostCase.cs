@@ -16,6 +16,9 @@ public enum Verdict
     /// <summary>Requests end after their deadline; the device is reset, and everything ends well at the end.</summary>
     TimesOut,
 
+    /// <summary>As <see cref="TimesOut"/>, and the ring breaks later: a second reset, behind which the flush may be refused (decision 18).</summary>
+    TimesOutAndBreaks,
+
     /// <summary>The device is given up: nothing ends well at the end.</summary>
     GivenUp,
 

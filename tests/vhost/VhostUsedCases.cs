@@ -153,7 +153,7 @@ internal static class VhostUsedCases
                     stale = null;
                 }
             };
-        }) { Among = [Verdict.TimesOut], Timeout = Soon, EndsWell = true },
+        }) { Among = [Verdict.TimesOut, Verdict.TimesOutAndBreaks], Timeout = Soon, EndsWell = true },
         new("U29", "everything is done at once", Verdict.Works, disk => disk.Bear(_ => { })),
         new("U30", "a buffer is used in the ring of another queue", Verdict.Recovers, disk => disk.WhileHeld(queue =>
         {
