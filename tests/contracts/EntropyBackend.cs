@@ -44,6 +44,9 @@ public sealed class TestEntropyRequest : EntropyRequest
     /// <summary>What came.</summary>
     public byte[] Bytes => Room[Margin..(Margin + Received)];
 
+    /// <summary>What stands where bytes were asked for and none came.</summary>
+    public byte[] Rest => Room[(Margin + Received)..(Margin + Length)];
+
     /// <summary>True when nothing was written beside what was asked for.</summary>
     public bool KeptToItsRoom =>
         !Room.AsSpan(0, Margin).ContainsAnyExcept(Untouched) && !Room.AsSpan(Margin + Length).ContainsAnyExcept(Untouched);

@@ -54,6 +54,9 @@ public sealed class FakeEntropyDevice : FakeVirtioDevice
         }
     }
 
+    /// <summary>Writes to the oldest buffer that it holds, and keeps it.</summary>
+    public void WriteHeld(ReadOnlySpan<byte> bytes) => _held.Peek().Write(0, bytes);
+
     /// <inheritdoc/>
     protected override void Process(FakeVirtqueue queue)
     {
