@@ -9,6 +9,7 @@ using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Block;
 using VirtioSharp.Tests.Fakes.Console;
 using VirtioSharp.Tests.Fakes.Virtio;
+using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Virtio;
@@ -16,6 +17,8 @@ namespace VirtioSharp.Tests.Virtio;
 /// <summary>A console has two queues and its configuration: three vectors at most.</summary>
 public sealed class InterruptChoiceTests : IDisposable
 {
+    private const ushort NoVector = 0xFFFF;
+
     private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new();
 
@@ -46,7 +49,8 @@ public sealed class InterruptChoiceTests : IDisposable
         Assert.Equal(expected is InterruptKind.MsiX or InterruptKind.Msi, isPinOff);
         GoesBothWays(console);
         // Only what polls may look for itself.
-        Assert.Equal(expected == InterruptKind.None, console.Virtio.Queue(0).Interrupts + console.Virtio.Queue(1).Interrupts == 0);
+        Assert.Equal(expected == InterruptKind.None, console.Virtio.Queue(0).Interrupts == 0);
+        Assert.Equal(expected == InterruptKind.None, console.Virtio.Queue(1).Interrupts == 0);
         HearsOfItsSize(console);
         console.Remove();
     }
@@ -100,16 +104,21 @@ public sealed class InterruptChoiceTests : IDisposable
     }
 
     [Fact]
-    public void A_device_that_refuses_every_vector_is_polled_and_survives_a_reset()
+    public void A_device_that_refuses_every_vector_is_polled_survives_a_reset_and_is_reported_once()
     {
-        Plug(5, hasMsi: false).RefusesVector = _ => true;
+        using CapturedLog log = new();
+        Plug(5, hasMsi: false).RefusesVector = vector => vector != NoVector;
         VirtioConsole console = Attach();
         Assert.True(console.Virtio.IsPolled);
+        Assert.All(_device.Queues.Take(2), queue => Assert.Equal(NoVector, queue.Vector));
         GoesBothWays(console);
         _device.AskForReset();
         Waiting.Until(console, _machine.Clock, () => console.Recoveries == 1, "the recovery");
         GoesBothWays(console);
         console.Remove();
+        Assert.Single(log.Entries, "virtio: the device refused the vector of configuration changes 0x0");
+        Assert.Contains("virtio: the device refused every vector for a queue, which is polled 0x0", log.Entries);
+        Assert.Contains("virtio: the device refused every vector for a queue, which is polled 0x1", log.Entries);
     }
 
     [Fact]

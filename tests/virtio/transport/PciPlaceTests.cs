@@ -1,0 +1,128 @@
+// Where a device says its structures are: what lies over what, what is missing, and the reason that is given (virtio 4.1.4).
+using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Drivers.Virtio.Transport;
+using VirtioSharp.Tests.Fakes;
+using VirtioSharp.Tests.Fakes.Pci;
+using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
+
+namespace VirtioSharp.Tests.Virtio.Transport;
+
+/// <summary>A device with four vectors, whose table takes 64 bytes.</summary>
+public sealed class PciPlaceTests : IDisposable
+{
+    private const int TablePlace = 4;
+    private const int TableLength = 64;
+    private const int LengthField = 12;
+    private const int MultiplierField = 16;
+
+    private readonly FakeMachine _machine = new();
+    private readonly FakeVirtioPciDevice _function = new(new FakeQueueDevice(8));
+
+    public PciPlaceTests() => _machine.Plug(_function, 0, 3);
+
+    [Theory]
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.CommonOffset, true)]
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.CommonOffset + 56, true)] // its last eight bytes
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.CommonOffset + 64, false)]
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.IsrOffset - TableLength, false)]
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.IsrOffset - TableLength + 8, true)]
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.IsrOffset, true)]
+    [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.IsrOffset + 8, false)] // the status is one byte
+    [InlineData(FakeVirtioPciDevice.MsixBar, FakeVirtioPciDevice.CommonOffset, false)]
+    [InlineData(FakeVirtioPciDevice.MsixBar, FakeVirtioPciDevice.IsrOffset, false)]
+    public void A_table_of_vectors_may_stand_beside_the_registers_and_not_over_them(byte bar, uint offset, bool collides)
+    {
+        _function.Set32(_function.Msix!.Capability + TablePlace, offset | bar);
+        ProbeResult result = Open(out ModernPciTransport? transport);
+        Assert.Equal(!collides, result.IsBound);
+        Assert.Equal(collides ? "the MSI-X table lies over the registers" : "", result.Reason);
+        transport?.Disable();
+    }
+
+    [Fact]
+    public void Without_the_common_configuration_the_reason_names_it() =>
+        IsRefused(_function.CommonCapability, "no usable capability for the common configuration");
+
+    [Fact]
+    public void Without_notifications_the_reason_names_them() => IsRefused(_function.NotifyCapability, "no usable capability for notifications");
+
+    [Fact]
+    public void Without_the_interrupt_status_the_reason_names_it() => IsRefused(_function.IsrCapability, "no usable capability for the interrupt status");
+
+    [Theory]
+    [InlineData(1u)]
+    [InlineData(6u)]
+    public void A_multiplier_that_there_can_not_be_is_named_with_its_value(uint multiplier)
+    {
+        _function.Set32(_function.NotifyCapability + MultiplierField, multiplier);
+        ProbeResult result = Open(out _);
+        Assert.Equal((ProbeStatus.Failed, "a notify_off_multiplier that is no even power of two", (ulong)multiplier), (result.Status, result.Reason, result.Value));
+        Assert.False(_function.IsBusMaster);
+    }
+
+    [Theory]
+    [InlineData(55u, false)]
+    [InlineData(56u, true)] // up to queue_device
+    public void A_common_configuration_has_56_bytes_at_least(uint length, bool isUsable)
+    {
+        _function.Set32(_function.CommonCapability + LengthField, length);
+        Assert.Equal(isUsable, Open(out ModernPciTransport? transport).IsBound);
+        transport?.Disable();
+    }
+
+    [Fact]
+    public void Shared_memory_is_named_by_vendor_capabilities_only_and_may_lie_in_the_last_bar()
+    {
+        FakePciFunction function = new(VirtioPciRegisters.VendorId, 0x105A);
+        function.AddMemoryBar(5, new FakeMemoryBar(0x1000));
+        byte[] region =
+            [24, VirtioPciRegisters.SharedMemoryConfiguration, 5, 9, 0, 0, .. BitConverter.GetBytes(0x100), .. BitConverter.GetBytes(0x200), .. new byte[8]];
+        function.AddCapability(PciRegisters.CapabilityVendor, region);
+        region[3] = 10;
+        function.AddCapability(0x03, region); // vital product data, which looks the same from the third byte on
+        _machine.Plug(function, 0, 4);
+        SharedMemoryRegion[] listed = VirtioPciSharedMemory.Find(new ScannedPciFunction(_machine, function.Address));
+        SharedMemoryRegion only = Assert.Single(listed);
+        Assert.Equal((9, function.BarAddress(5) + 0x100, 0x200ul), (only.Id, only.Address, only.Length));
+    }
+
+    [Theory]
+    [InlineData(0x1000ul, 0x3000ul, true)]
+    [InlineData(0x1000ul, 0x3010ul, false)] // the used ring of a split queue begins a page
+    [InlineData(0x1010ul, 0x3000ul, false)]
+    [InlineData(0x0ul, 0x3000ul, false)] // 0 says that there is no queue
+    [InlineData(0xFFF_FFFF_F000ul, 0xFFF_FFFF_F000ul, true)] // the last page that 32 bits can name
+    [InlineData(0x1000_0000_0000ul, 0x1000_0000_3000ul, false)]
+    public void A_legacy_queue_is_named_by_a_page(ulong descriptors, ulong used, bool canBe)
+    {
+        VirtqueueAddresses queue = new(descriptors, descriptors + 0x100, used);
+        Assert.Equal(canBe, queue.TryGetPageNumber(4096, out uint page));
+        Assert.True(!canBe || page == descriptors / 4096);
+    }
+
+    public void Dispose()
+    {
+        try
+        {
+            _machine.Violations.AssertEmpty();
+            _machine.AssertNothingLeaked();
+        }
+        finally
+        {
+            _machine.Dispose();
+        }
+    }
+
+    private void IsRefused(ushort capability, string reason)
+    {
+        _function.Set32(capability + LengthField, 0);
+        ProbeResult result = Open(out _);
+        Assert.Equal((ProbeStatus.Failed, reason), (result.Status, result.Reason));
+        Assert.False(_function.IsBusMaster);
+    }
+
+    private ProbeResult Open(out ModernPciTransport? transport) =>
+        ModernPciTransport.TryCreate(new ScannedPciFunction(_machine, _function.Address), FakeQueueDevice.Type, out transport);
+}
