@@ -130,9 +130,9 @@ public sealed record HostileCase(string Id, string Story, Outcome Expected, Acti
         Machines.HasFlag(place.Machine) && Rings.HasFlag(place.Ring) && Ways.HasFlag(place.Way) &&
         (place.Memory == Memories.Lent || (IsPlayedBare && !IsAboutLending));
 
-    /// <summary>The last ring that the case and the transport have: with EVENT_IDX where there is a choice.</summary>
-    private bool HasUsualRing(Place place) => !Place.All.Any(other =>
-        other.Machine == place.Machine && other.Memory == place.Memory && other.Ring > place.Ring && Has(other));
+    /// <summary>The last ring without IN_ORDER that the case and the transport have: with EVENT_IDX where there is a choice.</summary>
+    private bool HasUsualRing(Place place) => !place.IsInOrder && !Place.All.Any(other =>
+        other.Machine == place.Machine && other.Memory == place.Memory && other.Ring > place.Ring && !other.IsInOrder && Has(other));
 
     /// <inheritdoc/>
     public override string ToString() => $"{Id}: {Story}";

@@ -13,16 +13,16 @@ public sealed class HostileEntropyTests
     public static TheoryData<string> Everywhere => Place.Everywhere;
 
     /// <summary>With how many bytes at a time the device is content.</summary>
-    public static TheoryData<string, uint> Portions => EverywhereWith(1, 3);
+    public static TheoryData<string, uint> Portions => Place.EverywhereWith(1, 3);
 
     /// <summary>With lengths beyond the buffer.</summary>
-    public static TheoryData<string, uint> Lengths => EverywhereWith(65, uint.MaxValue);
+    public static TheoryData<string, uint> Lengths => Place.EverywhereWith(65, uint.MaxValue);
 
     /// <summary>With how many bytes of 64 are really written.</summary>
-    public static TheoryData<string, uint> Written => EverywhereWith(0, 8, 13, 40);
+    public static TheoryData<string, uint> Written => Place.EverywhereWith(0, 8, 13, 40);
 
     /// <summary>With ids that no buffer has; 16 bits are all that a packed ring can hold.</summary>
-    public static TheoryData<string, uint> Ids => EverywhereWith(8, 0x10008, uint.MaxValue);
+    public static TheoryData<string, uint> Ids => Place.EverywhereWith(8, 0x10008, uint.MaxValue);
 
     /// <summary>Where a card can be pulled.</summary>
     public static TheoryData<string> OverPci => Place.Where(place => Machines.Pci.HasFlag(place.Machine));
@@ -218,18 +218,5 @@ public sealed class HostileEntropyTests
         {
             story.Source.OnDeadline(story.Machine.Clock.Now);
         }
-    }
-
-    private static TheoryData<string, uint> EverywhereWith(params uint[] numbers)
-    {
-        TheoryData<string, uint> data = [];
-        foreach (string place in Place.Everywhere)
-        {
-            foreach (uint number in numbers)
-            {
-                data.Add(place, number);
-            }
-        }
-        return data;
     }
 }

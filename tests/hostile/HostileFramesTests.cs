@@ -1,93 +1,102 @@
-// Used entries that look like what the driver notes of buffers that keep their descriptors, or of none (virtio 2.7.8).
+// Used entries that look like what the driver notes of buffers that keep their descriptors, or of none (virtio 2.7.8), over every transport.
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
-using VirtioSharp.Tests.Block;
 using VirtioSharp.Tests.Contracts;
-using VirtioSharp.Tests.Fakes.Block;
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
 
 /// <summary>
-/// Without an IOMMU, where frames keep their descriptors. The entry comes behind a right one, in the same look at the ring: only then it is
+/// Without an IOMMU frames keep their descriptors. The entry comes behind a right one, in the same look at the ring: only then it is
 /// compared with what is expected.
 /// </summary>
-public sealed class HostileFramesTests : DiskScene
+public sealed class HostileFramesTests
 {
     private const uint NoTrueId = 1u << 31;
 
-    /// <summary>Makes the disk.</summary>
-    public HostileFramesTests()
-        : base(new FakeBlockDevice(4096, queueSize: 16)) => Machine.FakeDma.Shares = false;
+    /// <summary>Each transport with each ring, with each way to interrupt, and without an IOMMU.</summary>
+    public static TheoryData<string> Everywhere => Place.Everywhere;
+
+    /// <summary>With ids of no buffer in flight: marks of the driver's notes, of which a packed ring has the lower half only, and the highest true one.</summary>
+    public static TheoryData<string, uint, uint> Entries
+    {
+        get
+        {
+            TheoryData<string, uint, uint> data = [];
+            foreach (string place in Place.Everywhere)
+            {
+                foreach ((uint id, uint length) in new[] { (uint.MaxValue, uint.MaxValue), (uint.MaxValue, 513u), (NoTrueId, 513u), (63u, uint.MaxValue) })
+                {
+                    if (id != NoTrueId || !Place.Named(place).IsPacked)
+                    {
+                        data.Add(place, id, length);
+                    }
+                }
+            }
+            return data;
+        }
+    }
+
+    /// <summary>Split rings, whose used ids have 32 bits.</summary>
+    public static TheoryData<string> WithLongIds => Place.Where(place => !place.IsPacked);
 
     [Theory]
-    [InlineData(uint.MaxValue, uint.MaxValue)]
-    [InlineData(uint.MaxValue, 513u)]
-    [InlineData(NoTrueId, 513u)]
-    [InlineData(15u, uint.MaxValue)]
-    public void An_entry_for_a_buffer_that_is_not_in_flight_breaks_the_queue(uint id, uint length)
+    [MemberData(nameof(Entries))]
+    public void An_entry_for_a_buffer_that_is_not_in_flight_breaks_the_queue(string place, uint id, uint length)
     {
-        (TestRequest right, TestRequest other) = ServeOneOfTwo();
-        Device.Queues[0].PushUsed(id, length);
-        Disk.Poll();
-        ExpectRecovery(right, other);
+        using DiskStory story = new(place);
+        (TestRequest right, TestRequest other) = ServeOneOfTwo(story, out _);
+        story.Queue.PushUsed(id, length);
+        story.Disk.Poll();
+        ExpectRecovery(story, right, other);
     }
 
-    [Fact]
-    public void The_mark_of_a_buffer_in_no_frame_is_not_taken_for_its_id()
+    [Theory]
+    [MemberData(nameof(WithLongIds))]
+    public void The_mark_of_a_buffer_in_no_frame_is_not_taken_for_its_id(string place)
     {
-        new Random(5).NextBytes(Device.Disk);
-        Device.HoldsBack = true;
-        TestRequest right = Submit(BlockOperation.Read, 1, 1);
+        using DiskStory story = new(place);
+        story.Device.HoldsBack = true;
+        TestRequest right = story.Read(1);
         TestRequest scattered = new();
-        scattered.Prepare(BlockOperation.Read, 2, [Allocate(512), Allocate(512)]);
-        Assert.Equal(IoStatus.Ok, Disk.Submit(scattered));
-        Disk.Kick();
-        Machine.Run();
-        Assert.Equal(3, Disk.PartsInFlight); // cut, since the device takes one piece at a time
-        uint head = Device.HeldBack[1].Head;
-        Device.Complete(0);
-        Device.Queues[0].PushUsed(NoTrueId | head, 513);
-        Disk.Poll();
-        ExpectRecovery(right, scattered);
-        Assert.Equal(Device.Disk[(3 * 512)..(4 * 512)], scattered.Buffers[1].Span.ToArray());
+        scattered.Prepare(BlockOperation.Read, 2, [story.Allocate(512), story.Allocate(512)]);
+        Assert.Equal(IoStatus.Ok, story.Disk.Submit(scattered));
+        story.Disk.Kick();
+        story.Machine.Run();
+        Assert.Equal(3, story.Disk.PartsInFlight); // cut, since the device takes one piece at a time
+        uint head = story.Device.HeldBack[1].Head;
+        story.Device.Complete(0);
+        story.Queue.PushUsed(NoTrueId | head, 513);
+        story.Disk.Poll();
+        ExpectRecovery(story, right, scattered);
+        Assert.Equal(story.Device.Disk[(3 * 512)..(4 * 512)], scattered.Buffers[1].Span.ToArray());
     }
 
-    [Fact]
-    public void A_buffer_in_a_frame_can_be_used_once_only()
+    [Theory]
+    [MemberData(nameof(Everywhere))]
+    public void A_buffer_in_a_frame_can_be_used_once_only(string place)
     {
-        (TestRequest right, TestRequest other) = ServeOneOfTwo(out uint id);
-        Device.Queues[0].PushUsed(id, 513);
-        Disk.Poll();
-        ExpectRecovery(right, other);
+        using DiskStory story = new(place);
+        (TestRequest right, TestRequest other) = ServeOneOfTwo(story, out uint id);
+        story.Queue.PushUsed(id, 513);
+        story.Disk.Poll();
+        ExpectRecovery(story, right, other);
     }
 
-    private (TestRequest Right, TestRequest Other) ServeOneOfTwo() => ServeOneOfTwo(out _);
-
-    private (TestRequest Right, TestRequest Other) ServeOneOfTwo(out uint id)
+    private static (TestRequest Right, TestRequest Other) ServeOneOfTwo(DiskStory story, out uint id)
     {
-        new Random(5).NextBytes(Device.Disk);
-        Device.HoldsBack = true;
-        TestRequest right = Submit(BlockOperation.Read, 1, 1);
-        TestRequest other = Submit(BlockOperation.Read, 2, 1);
-        Disk.Kick();
-        Machine.Run();
-        id = Device.HeldBack[0].Head;
-        Device.Complete(0);
-        return (right, other);
+        TestRequest[] requests = story.ReadHeld(1, 2);
+        id = story.Device.HeldBack[0].Head;
+        story.Device.Complete(0);
+        return (requests[0], requests[1]);
     }
 
-    private void ExpectRecovery(TestRequest right, TestRequest other)
+    private static void ExpectRecovery(DiskStory story, TestRequest right, TestRequest other)
     {
-        Assert.Equal((1ul, 1, 0), (Disk.Recoveries, right.Completions, other.Completions));
-        Device.HoldsBack = false;
-        Finish(other);
-        Assert.Equal((IoStatus.Ok, 1), (other.Status, other.Completions));
-        Assert.Equal((IoStatus.Ok, 1), (right.Status, right.Completions));
-        Assert.Equal(Device.Disk[512..1024], right.Buffers[0].Span.ToArray());
-        Assert.Equal(Device.Disk[(2 * 512)..(3 * 512)], other.Buffers[0].Span.ToArray());
-        TestRequest next = Submit(BlockOperation.Read, 9, 1);
-        Finish(next);
-        Assert.Equal((IoStatus.Ok, 1), (next.Status, next.Completions));
+        Assert.Equal((1ul, 1, 0), (story.Disk.Recoveries, right.Completions, other.Completions));
+        story.Device.HoldsBack = false;
+        story.Finish(other);
+        story.EndedWell(right, other);
+        story.Works();
     }
 }

@@ -36,8 +36,8 @@ public sealed partial class HostilePageTests
     public void Every_place_has_cases_and_none_is_left_out()
     {
         // Whoever adds a transport, a ring or a way to interrupt adds it to Place, and has all cases there.
-        Assert.Equal(16 + 12 + 6 + 8 + 4, Place.All.Count(place => place.Memory == Memories.Lent));
-        Assert.Equal(4 + 4 + 2 + 4 + 2, Place.All.Count(place => place.Memory == Memories.Bare));
+        Assert.Equal(18 + 14 + 6 + 10 + 4, Place.All.Count(place => place.Memory == Memories.Lent));
+        Assert.Equal(6 + 6 + 2 + 6 + 2, Place.All.Count(place => place.Memory == Memories.Bare));
         Assert.All(Place.All, place => Assert.InRange(HostileCases.All.Count(fault => fault.Fits(place)), 25, 1000));
     }
 

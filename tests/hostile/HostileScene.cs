@@ -42,7 +42,7 @@ public sealed class HostileScene : IDisposable
             _ => new FakeConsoleDevice(ports: subject == Subject.Ports ? 4 : 0),
         };
         Device.OfferedFeatures &= place.HasEvent ? ulong.MaxValue : ~FakeVirtioDevice.EventIndex;
-        Device.OfferedFeatures |= place.IsPacked ? FakeVirtioDevice.RingPacked : 0;
+        Device.OfferedFeatures |= (place.IsPacked ? FakeVirtioDevice.RingPacked : 0) | (place.IsInOrder ? FakeVirtioDevice.InOrder : 0);
         if (subject == Subject.Disk)
         {
             Content.CopyTo(Disk.Disk, 0);

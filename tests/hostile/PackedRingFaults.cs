@@ -1,6 +1,7 @@
 // Faults in the packed ring.
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Fakes.Virtio;
+using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
 
@@ -13,7 +14,8 @@ public static class PackedRingFaults
     private const ushort Descriptor = 2;
 
     /// <summary>The cases.</summary>
-    public static IEnumerable<HostileCase> All => Cases.Select(fault => fault with { Rings = Rings.AnyPacked, IsAboutRings = true, IsPlayedBare = true });
+    public static IEnumerable<HostileCase> All =>
+        Cases.Select(fault => fault with { Rings = fault.Rings & Rings.AnyPacked, IsAboutRings = true, IsPlayedBare = true });
 
     private static IEnumerable<HostileCase> Cases =>
     [
@@ -59,7 +61,9 @@ public static class PackedRingFaults
         {
             scene.Queue.WritesBatches = true;
             scene.Queue.BatchesAnyway = true;
-        }) { Endings = [.. Enumerable.Repeat(IoStatus.TimedOut, 5), IoStatus.Ok] },
+        }) { Endings = [.. Enumerable.Repeat(IoStatus.TimedOut, 5), IoStatus.Ok], Rings = Rings.AnyPacked & ~Rings.PackedInOrder },
+        new("P12b", "with IN_ORDER a batch is completed by one entry", Outcome.Works, scene => scene.Queue.WritesBatches = true)
+        { Rings = Rings.PackedInOrder, Then = scene => Assert.InRange(scene.Queue.Entries, 1, DiskWork.Requests - 1) },
         new("P13", "the queue has 7 descriptors", Outcome.Works, scene => scene.Queue.MaxSize = scene.Queue.Size = 7),
         new("U17b", "the device rewrites all of the descriptors but their flags", Outcome.Works, scene =>
         {

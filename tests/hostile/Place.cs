@@ -38,7 +38,7 @@ public enum Machines
     All = Modern | Legacy,
 }
 
-/// <summary>The formats of the ring, without and with EVENT_IDX.</summary>
+/// <summary>The formats of the ring, without and with EVENT_IDX, and with IN_ORDER as well.</summary>
 [Flags]
 public enum Rings
 {
@@ -54,17 +54,26 @@ public enum Rings
     /// <summary>Packed with EVENT_IDX.</summary>
     PackedEvent = 8,
 
+    /// <summary>Split with EVENT_IDX and IN_ORDER.</summary>
+    SplitInOrder = 16,
+
+    /// <summary>Packed with EVENT_IDX and IN_ORDER.</summary>
+    PackedInOrder = 32,
+
     /// <summary>The split format.</summary>
-    AnySplit = Split | SplitEvent,
+    AnySplit = Split | SplitEvent | SplitInOrder,
 
     /// <summary>The packed format.</summary>
-    AnyPacked = Packed | PackedEvent,
+    AnyPacked = Packed | PackedEvent | PackedInOrder,
 
     /// <summary>Either without EVENT_IDX.</summary>
     Plain = Split | Packed,
 
+    /// <summary>Either with IN_ORDER.</summary>
+    InOrder = SplitInOrder | PackedInOrder,
+
     /// <summary>Either with EVENT_IDX.</summary>
-    Event = SplitEvent | PackedEvent,
+    Event = SplitEvent | PackedEvent | InOrder,
 
     /// <summary>Everything.</summary>
     All = AnySplit | AnyPacked,
@@ -115,7 +124,8 @@ public readonly record struct Place(Machines Machine, Rings Ring, Ways Way, Memo
 {
     /// <summary>
     /// All that can be: without a BAR there is no MSI-X table, on no bus there are no messages, a function from before 1.0 has no MSI here,
-    /// and before 1.0 there was no packed ring. Without an IOMMU each ring is there once, with the usual way to interrupt.
+    /// and before 1.0 there was no packed ring and no IN_ORDER. Without an IOMMU each ring is there once, with the usual way to interrupt, and
+    /// so are those with IN_ORDER.
     /// </summary>
     public static IReadOnlyList<Place> All { get; } = [.. Make()];
 
@@ -137,11 +147,28 @@ public readonly record struct Place(Machines Machine, Rings Ring, Ways Way, Memo
     /// <summary>True with EVENT_IDX.</summary>
     public bool HasEvent => Rings.Event.HasFlag(Ring);
 
+    /// <summary>True with IN_ORDER.</summary>
+    public bool IsInOrder => Rings.InOrder.HasFlag(Ring);
+
     private bool HasLastRing => Ring == (IsLegacy ? Rings.SplitEvent : Rings.PackedEvent);
 
     /// <summary>Those of <see cref="Everywhere"/> that have what a story is about.</summary>
     public static TheoryData<string> Where(Func<Place, bool> fits) =>
         [.. All.Where(place => (place.HasUsualWay || place.HasLastRing) && fits(place)).Select(place => place.ToString())];
+
+    /// <summary><see cref="Everywhere"/>, with each of some numbers.</summary>
+    public static TheoryData<string, uint> EverywhereWith(params uint[] numbers)
+    {
+        TheoryData<string, uint> data = [];
+        foreach (string place in Everywhere)
+        {
+            foreach (uint number in numbers)
+            {
+                data.Add(place, number);
+            }
+        }
+        return data;
+    }
 
     /// <summary>The place with a name.</summary>
     public static Place Named(string name) => All.Single(place => place.ToString() == name);
@@ -160,16 +187,19 @@ public readonly record struct Place(Machines Machine, Rings Ring, Ways Way, Memo
                 Machines.LegacyPci => Ways.All & ~Ways.Msi,
                 _ => Ways.Pin | Ways.None,
             };
-            Rings rings = Machines.Legacy.HasFlag(machine) ? Rings.AnySplit : Rings.All;
-            foreach (Rings ring in new[] { Rings.Split, Rings.SplitEvent, Rings.Packed, Rings.PackedEvent }.Where(each => rings.HasFlag(each)))
+            Rings rings = Machines.Legacy.HasFlag(machine) ? Rings.Split | Rings.SplitEvent : Rings.All;
+            foreach (Rings ring in Enum.GetValues<Rings>().Where(each => int.IsPow2((int)each) && rings.HasFlag(each)))
             {
                 foreach (Ways way in new[] { Ways.MsiX, Ways.Msi, Ways.Pin, Ways.None }.Where(each => ways.HasFlag(each)))
                 {
-                    yield return new Place(machine, ring, way, Memories.Lent);
-                    Place bare = new(machine, ring, way, Memories.Bare);
-                    if (bare.HasUsualWay)
+                    Place lent = new(machine, ring, way, Memories.Lent);
+                    if (lent.HasUsualWay || !lent.IsInOrder)
                     {
-                        yield return bare;
+                        yield return lent;
+                    }
+                    if (lent.HasUsualWay)
+                    {
+                        yield return lent with { Memory = Memories.Bare };
                     }
                 }
             }

@@ -2,6 +2,7 @@
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
+using VirtioSharp.Tests.Fakes.Virtio;
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
@@ -66,7 +67,12 @@ public static class RingFaults
         { Rings = Rings.AnySplit },
         new("U21c", "the available event is wrong from the beginning", Outcome.Works, scene =>
             scene.BeforeDriverOk(() => scene.Queue.Split.WriteAvailableEvent(0x7FFF))) { Rings = Rings.AnySplit },
-        new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true))),
+        new("U23", "requests are done backwards", Outcome.Works, scene => scene.WhileHeld(() => scene.Disk.CompleteAll(backwards: true)))
+        { Rings = Rings.All & ~Rings.InOrder },
+        new("U23b", "with IN_ORDER an entry names a buffer behind those that the index says are used", Outcome.Breaks, scene => scene.Lie(() =>
+            scene.Queue.PushUsed(scene.Disk.HeldBack[^1].Head, 513))) { Rings = Rings.SplitInOrder },
+        new("U23c", "with IN_ORDER an entry stands for a batch of which nothing was done", Outcome.Contained, scene => scene.Lie(() => ClaimBatch(scene)))
+        { Rings = Rings.InOrder, Endings = [.. Enumerable.Repeat(IoStatus.DeviceError, DiskWork.Requests - 1), IoStatus.TimedOut] },
         new("U25", "an entry is in the ring before DRIVER_OK", Outcome.Breaks, EntryTooSoon) { Rings = Rings.AnySplit },
         new("U25b", "an entry is in the ring before DRIVER_OK, and makes the round wrong", Outcome.TimesOut, EntryTooSoon) { Rings = Rings.AnyPacked },
         new("U27", "nothing is ever done", Outcome.TimesOut, scene => scene.Disk.HoldsBack = true),
@@ -101,6 +107,19 @@ public static class RingFaults
     {
         scene.Disk.IsTamperingAllowed = true;
         scene.BeforeDriverOk(() => scene.Queue.PushUsed(0, 1025));
+    }
+
+    /// <summary>One entry for all that is held but the last.</summary>
+    private static void ClaimBatch(HostileScene scene)
+    {
+        FakeChain[] batch = [.. scene.Disk.HeldBack.SkipLast(1)];
+        if (scene.Place.IsPacked)
+        {
+            scene.Queue.PushUsed(batch[^1].Head, batch[^1].WritableLength);
+            return;
+        }
+        scene.Queue.Split.WriteUsedElement(scene.Queue.Split.UsedIndex, batch[^1].Head, batch[^1].WritableLength);
+        scene.Queue.Split.WriteUsedIndex((ushort)(scene.Queue.Split.UsedIndex + batch.Length));
     }
 
     /// <summary>In the middle of taking each used entry, when its buffer comes back, the entry becomes nonsense.</summary>

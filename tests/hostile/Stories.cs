@@ -1,11 +1,13 @@
 // The stages of hostile cases that take a story: a device at any place, its driver, and an end that is part of each story.
 using VirtioSharp.Drivers.Block;
+using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Entropy;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Entropy;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Block;
+using VirtioSharp.Tests.Fakes.Console;
 using VirtioSharp.Tests.Fakes.Entropy;
 using VirtioSharp.Tests.Fakes.Virtio;
 using Xunit;
@@ -168,6 +170,79 @@ public sealed class DiskStory(string place, int queues = 1) : Story(place, Subje
 
     /// <inheritdoc/>
     protected override void FreeBuffers() => _buffers.ForEach(buffer => Machine.Dma.Free(buffer));
+}
+
+/// <summary>A console with one port, or one with room for four of which the second is plugged in.</summary>
+public sealed class ConsoleStory(string place, bool hasPorts = false) : Story(place, hasPorts ? Subject.Ports : Subject.Console)
+{
+    /// <summary>The device.</summary>
+    public FakeConsoleDevice Device => Scene.Console;
+
+    /// <summary>The driver; a console with several ports has learnt of the one that is there.</summary>
+    public VirtioConsole Console
+    {
+        get
+        {
+            bool isNew = Scene.InService is null;
+            VirtioConsole console = (VirtioConsole)Driver;
+            if (isNew)
+            {
+                ConsoleWork.Settle(Scene);
+            }
+            return console;
+        }
+    }
+
+    /// <summary>The only port.</summary>
+    public ConsolePort Port => Console.Port(0);
+
+    /// <summary>Lets both sides work until nobody has anything to say.</summary>
+    public void Settle()
+    {
+        _ = Console;
+        ConsoleWork.Settle(Scene);
+    }
+
+    /// <summary>The device asks for a reset, and gets it: at once, or without an interrupt when the driver looks by itself.</summary>
+    public void AskForReset()
+    {
+        ulong before = Console.Recoveries;
+        Device.AskForReset();
+        Until(() => Console.Recoveries > before, "the reset");
+    }
+
+    /// <summary>Writes, and the device takes it and keeps it.</summary>
+    public void WriteHeld(ReadOnlySpan<byte> bytes)
+    {
+        ConsolePort port = Port;
+        FakePort host = ConsoleWork.PortOf(Scene).Host;
+        host.TransmitCredit = 0;
+        Assert.Equal((uint)bytes.Length, port.Write(bytes));
+        Machine.Run();
+        Assert.NotEmpty(host.Transmit);
+    }
+
+    /// <summary>The host takes bytes again, and they go both ways.</summary>
+    public void Works()
+    {
+        _ = Console;
+        ConsoleWork.PortOf(Scene).Host.TransmitCredit = int.MaxValue;
+        Settle();
+        Assert.False(Console.IsFailed);
+        ConsoleWork.PortWorks(Scene);
+    }
+
+    /// <summary>The console is out of service: nobody is called, nothing is taken, nothing comes.</summary>
+    public void IsGivenUp()
+    {
+        Assert.True(Console.IsFailed);
+        Assert.Equal(0, Machine.HandlerCount);
+        for (int i = 0; i < Console.PortCount; i++)
+        {
+            Assert.True(Console.Port(i).IsFailed);
+            Assert.Equal((0u, 0u), (Console.Port(i).Write("x"u8), Console.Port(i).Read(new byte[1])));
+        }
+    }
 }
 
 /// <summary>A source of random bytes.</summary>
