@@ -27,6 +27,9 @@ public sealed class ViolationLog
         throw new FakeDeviceException(what);
     }
 
+    /// <summary>Notes that a rule was broken, where nobody could catch what is thrown.</summary>
+    public void Note(string what) => _entries.Add(what);
+
     /// <summary>Notes a broken rule unless <paramref name="condition"/> holds.</summary>
     public void Require([DoesNotReturnIf(false)] bool condition, string what)
     {

@@ -9,7 +9,7 @@ namespace VirtioSharp.Tests.Fakes;
 /// <summary>
 /// A <see cref="DmaSpace"/> that is stricter than any IOMMU. It finds: addresses mixed up with pointers, accesses of the device outside
 /// of what was lent or in the wrong direction, changes by the driver while the device owns the bytes, writes past the end of an
-/// allocation, memory freed while lent, unpaired unsharing, and leaks.
+/// allocation or to what was freed, memory freed while lent, unpaired unsharing, and leaks.
 /// </summary>
 public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposable
 {
@@ -99,10 +99,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         {
             violations.Require(!uses(buffer.DeviceAddress, buffer.Length), "a ring was freed while its queue is enabled");
         }
-        violations.Require(
-            !new Span<byte>(allocation.Pointer - GuardLength, GuardLength).ContainsAnyExcept(GuardByte) &&
-            !new Span<byte>(allocation.Pointer + allocation.Length, GuardLength).ContainsAnyExcept(GuardByte),
-            "the driver wrote outside of an allocation");
+        violations.Require(allocation.HasItsGuards, "the driver wrote outside of an allocation");
         new Span<byte>(allocation.Pointer, (int)allocation.Length).Fill(FreedByte);
         allocation.IsFree = true;
         AllocatedBytes -= allocation.Length;
@@ -112,8 +109,7 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         {
             Allocation old = _freed.Dequeue();
             _freedBytes -= old.Length;
-            NativeMemory.Free(old.Memory);
-            old.Memory = null;
+            GiveBack(old);
         }
     }
 
@@ -246,15 +242,33 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         Assert.True(live == 0, $"{live} allocations with {AllocatedBytes} bytes were not freed");
     }
 
-    /// <summary>Gives the memory back to the process.</summary>
+    /// <summary>Gives the memory back to the process; what was written to after it was freed is a broken rule.</summary>
     public void Dispose()
     {
         foreach (Allocation allocation in _allocations)
         {
-            NativeMemory.Free(allocation.Memory);
+            GiveBack(allocation);
         }
         _allocations.Clear();
         _lent.Clear();
+    }
+
+    private void GiveBack(Allocation allocation)
+    {
+        if (allocation.Memory == null)
+        {
+            return;
+        }
+        if (allocation.IsFree && new Span<byte>(allocation.Pointer, (int)allocation.Length).ContainsAnyExcept(FreedByte))
+        {
+            violations.Note($"memory of {allocation.Length} bytes at 0x{allocation.Address:X} was written to after it was freed");
+        }
+        if (!allocation.HasItsGuards)
+        {
+            violations.Note($"the driver wrote outside of an allocation of {allocation.Length} bytes at 0x{allocation.Address:X}");
+        }
+        NativeMemory.Free(allocation.Memory);
+        allocation.Memory = null;
     }
 
     private Allocation Find(in DmaBuffer buffer, string what)
@@ -340,6 +354,10 @@ public sealed unsafe class FakeDma(ViolationLog violations) : DmaSpace, IDisposa
         public ulong Address;
         public uint Length;
         public bool IsFree;
+
+        public bool HasItsGuards =>
+            !new Span<byte>(Pointer - GuardLength, GuardLength).ContainsAnyExcept(GuardByte) &&
+            !new Span<byte>(Pointer + Length, GuardLength).ContainsAnyExcept(GuardByte);
     }
 
     private sealed class Lent

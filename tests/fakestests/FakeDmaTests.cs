@@ -86,6 +86,27 @@ public sealed unsafe class FakeDmaTests : IDisposable
         Breaks("do not belong together", () => _dma.Share(apart, DmaDirection.ToDevice));
     }
 
+    [Theory]
+    [InlineData(0, "after it was freed")]
+    [InlineData(255, "after it was freed")]
+    [InlineData(-1, "outside of an allocation")]
+    [InlineData(256, "outside of an allocation")]
+    public void A_write_to_memory_that_was_freed_and_beside_it_is_found_at_the_end(int offset, string what)
+    {
+        _dma.Free(_buffer);
+        _buffer.Pointer[offset] = 1;
+        _dma.Dispose();
+        Assert.Contains(what, Assert.Single(_violations.Entries));
+    }
+
+    [Fact]
+    public void A_write_beside_memory_that_is_never_freed_is_found_at_the_end()
+    {
+        _buffer.Pointer[256] = 1;
+        _dma.Dispose();
+        Assert.Contains("outside of an allocation", Assert.Single(_violations.Entries));
+    }
+
     [Fact]
     public void An_allocation_fails_when_it_is_told_to()
     {
