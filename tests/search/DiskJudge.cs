@@ -3,8 +3,6 @@ using System.Buffers.Binary;
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
-using VirtioSharp.Drivers.Virtio.Queue;
-using VirtioSharp.Drivers.Virtio.Transport;
 using VirtioSharp.Tests.Contracts;
 using Xunit;
 
@@ -14,38 +12,15 @@ namespace VirtioSharp.Tests.Search;
 internal readonly record struct JudgedRequest(uint Type, ulong Sector, int Length, int Cuts);
 
 /// <summary>A disk on any machine, driven by its queue alone: nothing between a request and the device but the ring.</summary>
-internal sealed class Judge : IDisposable
+internal sealed class DiskJudge : JudgedQueue
 {
     private const uint SlotLength = 8192;
-    private const int Slots = 16;
     private const ulong Limit = 30_000_000_000;
 
-    private readonly PciHost _host;
-    private readonly VirtioDevice _device;
-    private readonly Virtqueue _queue;
-    private readonly DmaBuffer _memory;
-
     /// <summary>Takes the only disk of a machine into service with exactly these features of the ring.</summary>
-    public Judge(PciHost host, QueueFeatures features, ushort size, ulong diskFeatures)
+    public DiskJudge(PciHost host, QueueFeatures features, ushort size, ulong diskFeatures)
+        : base(host, DeviceType.Block, features.Bits() | diskFeatures, size, SlotLength)
     {
-        _host = host;
-        PciScan scan = PciScan.Run(host);
-        ModernPciTransport? transport = null;
-        for (int i = 0; i < scan.Count && transport is null; i++)
-        {
-            ModernPciTransport.TryCreate(scan[i], DeviceType.Block, out transport);
-        }
-        Assert.NotNull(transport);
-        _device = new VirtioDevice(transport);
-        Assert.True(_device.Negotiate(VirtioFeature.Version1, features.Bits() | diskFeatures).IsBound);
-        Assert.Equal(features.Bits() | diskFeatures | VirtioFeature.Version1, _device.Features);
-        _device.PrepareInterrupts(1);
-        ProbeResult created = _device.CreateQueue(0, size, out Virtqueue? queue);
-        Assert.True(created.IsBound, created.Reason);
-        _queue = queue!;
-        Assert.Equal(size, _queue.Size);
-        _device.Start();
-        Assert.True(host.Dma.TryAllocate(Slots * SlotLength, 4096, out _memory));
     }
 
     /// <summary>
@@ -57,44 +32,32 @@ internal sealed class Judge : IDisposable
         string[] seen = new string[requests.Count];
         for (int slot = 0; slot < requests.Count; slot++)
         {
-            seen[slot] = Add((ushort)slot, requests[slot]) ? "never came" : $"refused with {_queue.FreeDescriptors} free";
+            seen[slot] = Add((ushort)slot, requests[slot]) ? "never came" : $"refused with {Queue.FreeDescriptors} free";
         }
-        _queue.Kick();
-        ulong end = _host.Clock.Now + Limit;
-        while (_queue.InFlight > 0)
+        Queue.Kick();
+        ulong end = Host.Clock.Now + Limit;
+        while (Queue.InFlight > 0)
         {
-            while (_queue.TryTakeUsed(out ushort slot, out uint written))
+            while (Queue.TryTakeUsed(out ushort slot, out uint written))
             {
                 seen[slot] = Describe(slot, requests[slot], written);
             }
-            Assert.False(_queue.IsBroken, _queue.BrokenReason);
-            Assert.True(_host.Clock.Now < end, "a request never came back");
-            if (_queue.InFlight > 0 && _queue.TryEnableInterrupts())
+            Assert.False(Queue.IsBroken, Queue.BrokenReason);
+            Assert.True(Host.Clock.Now < end, "a request never came back");
+            if (Queue.InFlight > 0 && Queue.TryEnableInterrupts())
             {
-                _host.Clock.WaitForInterrupt(_host.Clock.Now + 100_000_000);
+                Host.Clock.WaitForInterrupt(Host.Clock.Now + 100_000_000);
             }
         }
-        return [.. seen, $"{_queue.FreeDescriptors} free, {_queue.ClampedLengths} clamped"];
+        return [.. seen, $"{Queue.FreeDescriptors} free, {Queue.ClampedLengths} clamped"];
     }
 
     /// <summary>What the configuration says of the capacity, and what was agreed on.</summary>
-    public string DescribeDevice() => $"{(_device.TryReadConfig64(0, out ulong sectors) ? sectors : 0)} sectors, {_device.Features:X}";
-
-    /// <inheritdoc/>
-    public void Dispose()
-    {
-        _device.Stop();
-        while (_queue.TryDetach(out _))
-        {
-            // A test that failed has its own message.
-        }
-        _device.FreeQueues();
-        _host.Dma.Free(_memory);
-    }
+    public string DescribeDevice() => $"{(Device.TryReadConfig64(0, out ulong sectors) ? sectors : 0)} sectors, {Device.Features:X}";
 
     private bool Add(ushort slot, JudgedRequest request)
     {
-        DmaBuffer own = _memory.Slice(slot * SlotLength, SlotLength);
+        DmaBuffer own = Slot(slot);
         own.Span.Fill(0xEE);
         DmaBuffer header = own.Slice(0, 16);
         header.Span.Clear();
@@ -124,7 +87,7 @@ internal sealed class Judge : IDisposable
             Cut(data, request.Length, request.Cuts, isOut ? readable : writable);
         }
         writable.Add(own.Slice(24, 1));
-        return _queue.TryAdd(readable.ToArray(), writable.ToArray(), slot);
+        return Queue.TryAdd(readable.ToArray(), writable.ToArray(), slot);
     }
 
     private static void Cut(DmaBuffer data, int length, int cuts, List<DmaBuffer> pieces)
@@ -140,7 +103,7 @@ internal sealed class Judge : IDisposable
 
     private string Describe(ushort slot, JudgedRequest request, uint written)
     {
-        DmaBuffer own = _memory.Slice(slot * SlotLength, SlotLength);
+        DmaBuffer own = Slot(slot);
         byte status = own.Span[24];
         ReadOnlySpan<byte> data = own.Span.Slice(512, request.Type is 1 or 13 ? 0 : request.Length);
         if (request.Type == 8)

@@ -12,7 +12,7 @@ namespace VirtioSharp.Tests.Search;
 /// <summary>A difference is a mistake of the fake, which all other tests believe, or of the driver; or it is written down in decision 25.</summary>
 [Trait("Needs", "qemu")]
 [Collection("qemu-qtest")]
-public sealed class JudgeTests
+public sealed class DiskJudgeTests
 {
     private const int Sectors = 256;
     private const int Rounds = 150;
@@ -53,8 +53,8 @@ public sealed class JudgeTests
         content.CopyTo(device.Disk, 0);
         machine.Plug(device);
 
-        using (Judge ours = new(machine, features, (ushort)size, FakeBlockDevice.Flush | FakeBlockDevice.WriteZeroes))
-        using (Judge theirs = new(qemu, features, (ushort)size, FakeBlockDevice.Flush | FakeBlockDevice.WriteZeroes))
+        using (DiskJudge ours = new(machine, features, (ushort)size, FakeBlockDevice.Flush | FakeBlockDevice.WriteZeroes))
+        using (DiskJudge theirs = new(qemu, features, (ushort)size, FakeBlockDevice.Flush | FakeBlockDevice.WriteZeroes))
         {
             Assert.Equal(theirs.DescribeDevice(), ours.DescribeDevice());
             Random random = new((int)features);
