@@ -179,14 +179,4 @@ public sealed class VirtioBlkQueueCountTests
             }
         }
     }
-
-    [Fact]
-    public void A_request_ends_once()
-    {
-        TestRequest request = new();
-        request.Begin();
-        request.Complete(IoStatus.Ok);
-        Assert.Throws<Fakes.ContractException>(() => request.Complete(IoStatus.Ok));
-        Assert.Equal(1, request.Completions);
-    }
 }
