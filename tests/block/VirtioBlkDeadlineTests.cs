@@ -219,7 +219,7 @@ public sealed class VirtioBlkDeadlineTests() : DiskScene(new FakeBlockDevice(819
         Device.HoldsBack = true;
         ulong now = Machine.Clock.Now;
         _start = Math.Max(tick, (now >> 20) + 1);
-        ((Fakes.FakeClock)Machine.Clock).Advance((_start << 20) - now);
+        Machine.FakeClock.Advance((_start << 20) - now);
     }
 
     /// <summary>Submits a request, which the device sees at once.</summary>

@@ -244,6 +244,21 @@ public sealed class VirtioBlkResetTests : DiskScene
         Assert.Equal((wanted, wanted ? 1 : 0), (Disk.HasWriteCache, Device.Config[32]));
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_cache_that_stays_as_the_reset_left_it_is_warned_of_as_what_it_is(bool hasCache)
+    {
+        using CapturedLog log = new();
+        Device.WriteBackAfterReset = hasCache ? (byte)1 : (byte)0;
+        Device.AllowSwitch();
+        Assert.True(Disk.TrySetWriteCache(!hasCache));
+        Device.IsWriteBackStuck = true;
+        Reset();
+        Assert.Equal(hasCache, Disk.HasWriteCache);
+        Assert.Contains($"virtio-blk: the write cache can't be switched again after the reset 0x{(hasCache ? 1 : 0)}", log.Entries);
+    }
+
     [Fact]
     public void A_completion_while_the_next_ones_are_given_out_may_remove_the_disk()
     {

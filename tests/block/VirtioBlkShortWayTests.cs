@@ -25,7 +25,8 @@ public sealed class VirtioBlkShortWayTests() : DiskScene(new FakeBlockDevice(64)
         (ulong Sector, uint Length, IoStatus Status)[] wrong =
         [
             (1, 4096, IoStatus.Misaligned), (7, 4096, IoStatus.Misaligned), (4, 4096, IoStatus.Misaligned),
-            (8, 512, IoStatus.Misaligned), (8, 4096 + 512, IoStatus.Misaligned), (8, 4096 + 1, IoStatus.Misaligned), (8, 511, IoStatus.Misaligned),
+            (0, 512, IoStatus.Misaligned), (8, 512, IoStatus.Misaligned),
+            (8, 4096 + 512, IoStatus.Misaligned), (8, 4096 + 1, IoStatus.Misaligned), (8, 511, IoStatus.Misaligned),
             (8, 0, IoStatus.Misaligned), (0, 0, IoStatus.Misaligned),
             (64, 4096, IoStatus.OutOfRange), (56, 8192, IoStatus.OutOfRange), (0, 72 * 512, IoStatus.OutOfRange), (1ul << 32, 4096, IoStatus.OutOfRange),
             (1ul << 55, 4096, IoStatus.OutOfRange), (1ul << 62, 4096, IoStatus.OutOfRange), ((1ul << 63) - 8, 4096, IoStatus.OutOfRange),

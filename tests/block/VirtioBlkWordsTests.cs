@@ -26,12 +26,12 @@ public sealed class VirtioBlkWordsTests
     [Fact]
     public void A_header_is_called_by_the_type_of_the_request_and_tells_its_sector()
     {
-        Dictionary<uint, string> types = new()
-        {
-            [0] = "IN", [1] = "OUT", [4] = "FLUSH", [8] = "GET_ID", [10] = "GET_LIFETIME", [11] = "DISCARD", [13] = "WRITE_ZEROES", [14] = "SECURE_ERASE",
-            [15] = "ZONE_APPEND", [16] = "ZONE_REPORT", [18] = "ZONE_OPEN", [20] = "ZONE_CLOSE", [22] = "ZONE_FINISH", [24] = "ZONE_RESET",
-            [26] = "ZONE_RESET_ALL",
-        };
+        (uint Type, string Word)[] words =
+        [
+            (0, "IN"), (1, "OUT"), (4, "FLUSH"), (8, "GET_ID"), (10, "GET_LIFETIME"), (11, "DISCARD"), (13, "WRITE_ZEROES"), (14, "SECURE_ERASE"),
+            (15, "ZONE_APPEND"), (16, "ZONE_REPORT"), (18, "ZONE_OPEN"), (20, "ZONE_CLOSE"), (22, "ZONE_FINISH"), (24, "ZONE_RESET"), (26, "ZONE_RESET_ALL"),
+        ];
+        Dictionary<uint, string> types = words.ToDictionary(each => each.Type, each => each.Word);
         for (uint type = 0; type < 32; type++)
         {
             byte[] header = Header(type, 0x1122_3344_5566_7788);
