@@ -93,6 +93,6 @@ public sealed partial class VirtioDevice
     private bool TryEnableAgain(int number)
     {
         Virtqueue queue = _queues[number];
-        return Transport.TrySetQueueVector(queue.Index, _vectors[number]) && Transport.TryEnableQueue(queue.Index, queue.Size, queue.Addresses);
+        return Transport.TrySetQueueVector(queue.Index, _vectors[number]) && Transport.EnableQueue(queue.Index, queue.Size, queue.Addresses).IsBound;
     }
 }

@@ -14,6 +14,7 @@ public sealed partial class VirtioDevice
     private const ulong ResetTimeout = 1_000_000_000;
     private const int ResetPolls = 1_000_000;
     private const int GenerationTries = 16;
+    private const byte Nobody = 0xFF; // what a bus reads where no device answers
     private const ulong LegacyFeatures = uint.MaxValue;
 
     private readonly DeviceInterrupts _interrupts;
@@ -92,7 +93,8 @@ public sealed partial class VirtioDevice
             byte status = Transport.ReadStatus();
             AddStatus(DeviceStatus.Failed);
             Transport.Disable();
-            return ProbeResult.Failed("the device does not come out of reset", status);
+            return ProbeResult.Failed(
+                status == Nobody ? "nobody answers: the status of the device reads as ones" : "the device does not come out of reset", status);
         }
         // 2. and 3. There is somebody, who knows what to do.
         AddStatus(DeviceStatus.Acknowledge);
@@ -157,9 +159,10 @@ public sealed partial class VirtioDevice
         }
         // The device may have taken the queue even when it does not say so: the ring is freed after the reset, with the others.
         AddQueue(created!, _interrupts.Attach(created!));
-        if (!Transport.TryEnableQueue(index, size, created!.Addresses))
+        ProbeResult enabled = Transport.EnableQueue(index, size, created!.Addresses);
+        if (!enabled.IsBound)
         {
-            return Fail("the device refused the size or the place of a queue", index);
+            return Fail(enabled.Reason, enabled.Value);
         }
         queue = created;
         return ProbeResult.Bound;

@@ -44,7 +44,7 @@ internal static class HostileRunner
         Outcome expected = fault.ExpectedAt(place);
         if (expected is Outcome.NotFound or Outcome.Ignored or Outcome.Refused)
         {
-            ExpectNoDevice(expected, scene, result);
+            ExpectNoDevice(fault, expected, scene, result);
         }
         else
         {
@@ -82,7 +82,7 @@ internal static class HostileRunner
         ExpectNothingLeft(scene, fault.MayLeak, messages);
     }
 
-    private static void ExpectNoDevice(Outcome expected, HostileScene scene, ProbeResult? result)
+    private static void ExpectNoDevice(HostileCase fault, Outcome expected, HostileScene scene, ProbeResult? result)
     {
         Assert.Null(scene.InService);
         Assert.Equal(expected == Outcome.NotFound, result is null);
@@ -93,7 +93,7 @@ internal static class HostileRunner
         Assert.False(scene.AnyFunction?.IsBusMaster ?? false, "the device was left able to reach memory");
         if (expected == Outcome.Refused)
         {
-            Assert.NotEmpty(result!.Value.Reason);
+            Assert.StartsWith(Reasons.Of(fault.Id), result!.Value.Reason);
             // Whoever began with a device says that it gave up (3.1.1), and leaves it reset.
             Assert.True(scene.Device.Resets == 0 || scene.Device.WasGivenUp, "FAILED was not written");
             Assert.True(scene.Device.Status is 0 or 0x80, $"the device was left at status 0x{scene.Device.Status:X2}");

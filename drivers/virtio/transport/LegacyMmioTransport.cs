@@ -42,17 +42,17 @@ public sealed class LegacyMmioTransport : MmioTransport
     }
 
     /// <summary>The order of 4.2.4, "Virtqueue Configuration"; false for a ring beyond what a page number of 32 bits can say.</summary>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
+    public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         if (!addresses.TryGetPageNumber(PageSize, out uint page))
         {
-            return false;
+            return ProbeResult.Failed("a queue lies where the legacy interface can't name it", addresses.DescriptorArea);
         }
         Registers.Write32(MmioRegisters.GuestPageSize, PageSize);
         Select(queue);
         Registers.Write32(MmioRegisters.QueueSize, size);
         Registers.Write32(MmioRegisters.QueueAlign, PageSize);
         Registers.Write32(MmioRegisters.QueuePageNumber, page);
-        return Registers.Read32(MmioRegisters.QueuePageNumber) == page;
+        return Registers.Read32(MmioRegisters.QueuePageNumber) == page ? ProbeResult.Bound : ProbeResult.Failed(QueueStaysOff, queue);
     }
 }

@@ -138,19 +138,19 @@ public sealed class LegacyPciTransport : VirtioTransport
     }
 
     /// <summary>Gives the page number of the ring; false for a ring beyond what 32 bits of it can say.</summary>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
+    public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         if (!addresses.TryGetPageNumber(PageSize, out uint page))
         {
-            return false;
+            return ProbeResult.Failed("a queue lies where the legacy interface can't name it", addresses.DescriptorArea);
         }
         Select(queue);
         if (_registers.Read16(QueueSize) != size)
         {
-            return false;
+            return ProbeResult.Failed("the device changed the size of a queue", queue);
         }
         _registers.Write32(QueuePageNumber, page);
-        return _registers.Read32(QueuePageNumber) == page;
+        return _registers.Read32(QueuePageNumber) == page ? ProbeResult.Bound : ProbeResult.Failed(QueueStaysOff, queue);
     }
 
     /// <inheritdoc/>

@@ -41,7 +41,7 @@ public sealed class ModernMmioTransport : MmioTransport
     }
 
     /// <summary>There is nothing that could be refused but the queue as a whole.</summary>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
+    public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         Select(queue);
         Registers.Write32(MmioRegisters.QueueSize, size);
@@ -49,7 +49,7 @@ public sealed class ModernMmioTransport : MmioTransport
         Write64(MmioRegisters.QueueDriverArea, addresses.DriverArea);
         Write64(MmioRegisters.QueueDeviceArea, addresses.DeviceArea);
         Registers.Write32(MmioRegisters.QueueReady, 1);
-        return Registers.Read32(MmioRegisters.QueueReady) == 1;
+        return Registers.Read32(MmioRegisters.QueueReady) == 1 ? ProbeResult.Bound : ProbeResult.Failed(QueueStaysOff, queue);
     }
 
     /// <inheritdoc/>

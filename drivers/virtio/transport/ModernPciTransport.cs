@@ -77,16 +77,11 @@ public sealed class ModernPciTransport : VirtioTransport
             return enabled;
         }
         VirtioPciCapabilities found = VirtioPciCapabilities.Find(function);
-        string missing = !found.Common.IsValid ? "no usable capability for the common configuration"
-            : !found.Notify.IsValid && found.BadMultiplier != 0 ? "a notify_off_multiplier that is no even power of two"
-            : !found.Notify.IsValid ? "no usable capability for notifications"
-            : !found.Isr.IsValid ? "no usable capability for the interrupt status"
-            : found.CollidesWithMsix ? "the MSI-X table lies over the registers"
-            : "";
-        if (missing.Length != 0)
+        ProbeResult usable = found.Check();
+        if (!usable.IsBound)
         {
             function.Disable();
-            return ProbeResult.Failed(missing, found.BadMultiplier);
+            return usable;
         }
         transport = new ModernPciTransport(function, type, found);
         return ProbeResult.Bound;
@@ -162,19 +157,23 @@ public sealed class ModernPciTransport : VirtioTransport
     }
 
     /// <inheritdoc/>
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
+    public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         Select(queue);
         _common.Write16(VirtioPciRegisters.QueueSize, size);
-        if (_common.Read16(VirtioPciRegisters.QueueSize) != size || !TryNoteDoorbell(queue))
+        if (_common.Read16(VirtioPciRegisters.QueueSize) != size)
         {
-            return false;
+            return ProbeResult.Failed("the device does not take the size that it was given for a queue", queue);
+        }
+        if (!TryNoteDoorbell(queue))
+        {
+            return ProbeResult.Failed("the doorbell of a queue lies outside the region for notifications", queue);
         }
         Write64(VirtioPciRegisters.QueueDescriptorArea, addresses.DescriptorArea);
         Write64(VirtioPciRegisters.QueueDriverArea, addresses.DriverArea);
         Write64(VirtioPciRegisters.QueueDeviceArea, addresses.DeviceArea);
         _common.Write16(VirtioPciRegisters.QueueEnable, 1);
-        return _common.Read16(VirtioPciRegisters.QueueEnable) == 1;
+        return _common.Read16(VirtioPciRegisters.QueueEnable) == 1 ? ProbeResult.Bound : ProbeResult.Failed(QueueStaysOff, queue);
     }
 
     /// <inheritdoc/>

@@ -74,6 +74,15 @@ internal struct VirtioPciCapabilities
         return found;
     }
 
+    /// <summary>Whether the structures are there that a device has to have (4.1.4.2); failed with what is wrong with the first that is not.</summary>
+    internal readonly ProbeResult Check() =>
+        !Common.IsValid ? _common.Explain("the common configuration")
+        : !Notify.IsValid && BadMultiplier != 0 ? ProbeResult.Failed("a notify_off_multiplier that is no even power of two", BadMultiplier)
+        : !Notify.IsValid ? _notify.Explain("the region for notifications")
+        : !Isr.IsValid ? _isr.Explain("the interrupt status")
+        : CollidesWithMsix ? ProbeResult.Failed("the MSI-X table lies over the registers", 0)
+        : ProbeResult.Bound;
+
     /// <summary>True when the MSI-X table, by what its capability says, lies over registers (PCI 3.0, 6.8.2).</summary>
     private readonly bool Collides(PciFunction function, byte messages)
     {
@@ -134,7 +143,7 @@ internal struct VirtioPciCapabilities
         {
             TakeNotify(found, multiplier);
         }
-        else if (!_notify.IsFound && found.IsFound)
+        else if (!_notify.IsFound)
         {
             _notify = found;
             NotifyMultiplier = multiplier;
@@ -150,25 +159,29 @@ internal struct VirtioPciCapabilities
 
     /// <summary>
     /// Maps the structure that a capability names: at least <paramref name="minimum"/> bytes, no more than <paramref name="maximum"/>. Where
-    /// it is goes to <paramref name="found"/> when it is within its BAR, even when that BAR can't be mapped.
+    /// it is goes to <paramref name="found"/> when it is within its BAR, even when that BAR can't be mapped; or else what is wrong with it.
     /// </summary>
     private static IoWindow Map(PciFunction function, byte place, uint minimum, uint maximum, uint alignment, ref Place found)
     {
         byte bar = function.ReadConfig8((ushort)(place + VirtioPciRegisters.CapabilityBarField));
         uint offset = function.ReadConfig32((ushort)(place + VirtioPciRegisters.CapabilityOffsetField));
         uint length = function.ReadConfig32((ushort)(place + VirtioPciRegisters.CapabilitySizeField));
-        if (bar > 5 || length < minimum || offset % alignment != 0 || !function.TryGetBar(bar, out PciBar description) || offset >= description.Length)
-        {
-            return default;
-        }
+        PciBar description = default;
+        bool hasBar = bar <= 5 && function.TryGetBar(bar, out description);
         // A device may claim more than its BAR holds as long as what is needed lies within it.
-        ulong usable = Math.Min(Math.Min(length, maximum), description.Length - offset);
-        if (usable < minimum)
+        ulong inBar = offset < description.Length ? description.Length - offset : 0;
+        string wrong = !hasBar ? " lies in a BAR that the device does not have; the capability is at"
+            : length < minimum ? " is shorter than it has to be; the capability is at"
+            : offset % alignment != 0 ? " is not aligned; the capability is at"
+            : inBar < minimum ? " lies outside its BAR; the capability is at"
+            : "";
+        if (wrong.Length != 0)
         {
+            found = found.IsFound ? found : new Place(wrong, place);
             return default;
         }
-        Place here = new(bar, offset, (uint)usable, description);
-        if (function.TryMapBar(bar, out IoRegion? region) && IoWindow.TryCreate(region, offset, usable, out IoWindow window))
+        Place here = new(bar, offset, (uint)Math.Min(Math.Min(length, maximum), inBar), description, place);
+        if (function.TryMapBar(bar, out IoRegion? region) && IoWindow.TryCreate(region, offset, here.Length, out IoWindow window))
         {
             found = here;
             return window;
@@ -205,16 +218,26 @@ internal struct VirtioPciCapabilities
         return IoWindow.TryCreate(region, place.Offset, place.Length, out IoWindow window) ? window : default;
     }
 
-    /// <summary>Where a structure is that makes sense.</summary>
+    /// <summary>Where a structure is that makes sense, or what is wrong with one that does not.</summary>
     private readonly struct Place
     {
-        internal Place(byte bar, uint offset, uint length, in PciBar description)
+        private readonly string? _wrong;
+        private readonly byte _capability;
+
+        internal Place(byte bar, uint offset, uint length, in PciBar description, byte capability)
+            : this(" lies in a BAR without a usable address; the capability is at", capability)
         {
             Bar = bar;
             Offset = offset;
             Length = length;
             BarLength = description.Length;
             IsPorts = description.IsPorts;
+        }
+
+        internal Place(string wrong, byte capability)
+        {
+            _wrong = wrong;
+            _capability = capability;
         }
 
         internal byte Bar { get; }
@@ -228,6 +251,10 @@ internal struct VirtioPciCapabilities
         internal bool IsPorts { get; }
 
         internal bool IsFound => Length != 0;
+
+        /// <summary>Why this structure can't be used.</summary>
+        internal ProbeResult Explain(string structure) =>
+            ProbeResult.Failed(_wrong is null ? "there is no usable capability for " + structure : structure + _wrong, _capability);
 
         internal bool Overlaps(byte bar, ulong start, ulong length) =>
             IsFound && bar == Bar && start < (ulong)Offset + Length && Offset < start + length;

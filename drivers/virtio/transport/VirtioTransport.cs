@@ -44,6 +44,9 @@ public abstract class VirtioTransport
     /// <summary>The vector that means "no interrupt" (virtio 4.1.5.1.2).</summary>
     public const ushort NoVector = 0xFFFF;
 
+    /// <summary>The reason of a transport whose device was told to use a queue, and does not say that it does.</summary>
+    private protected const string QueueStaysOff = "the device does not take the place of a queue, or does not enable it";
+
     /// <summary>The name of the transport, for people: <c>modern PCI</c>.</summary>
     public abstract string Name { get; }
 
@@ -134,10 +137,10 @@ public abstract class VirtioTransport
     public abstract bool IsQueueEnabled(ushort queue);
 
     /// <summary>
-    /// Sets size and addresses of <paramref name="queue"/> and enables it, in that order, reading back what may be refused; false when the
-    /// device refused one or its notify address lies outside its region. The vector was set before.
+    /// Sets size and addresses of <paramref name="queue"/> and enables it, in that order, reading back what may be refused; failed with a
+    /// reason when the device refused one or its notify address lies outside its region. The vector was set before.
     /// </summary>
-    public abstract bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses);
+    public abstract ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses);
 
     /// <summary>
     /// Sets the vector of used buffers of <paramref name="queue"/>, which is not enabled yet; false when the device refused it (virtio

@@ -128,7 +128,7 @@ internal sealed class DoorbellTransport : VirtioTransport
 
     public override bool IsQueueEnabled(ushort queue) => throw new NotSupportedException();
 
-    public override bool TryEnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses) => throw new NotSupportedException();
+    public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses) => throw new NotSupportedException();
 
     public override bool TrySetQueueVector(ushort queue, ushort vector) => throw new NotSupportedException();
 

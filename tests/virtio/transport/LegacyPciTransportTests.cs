@@ -128,7 +128,7 @@ public sealed class LegacyPciTransportTests : IDisposable
     }
 
     [Theory]
-    [InlineData(QueuePageNumber, 0u, "refused the size or the place")]
+    [InlineData(QueuePageNumber, 0u, "does not take the place")]
     [InlineData(QueuePageNumber, 77u, "enabled after its reset")]
     [InlineData(QueueSize, 0u, "lacks a queue")]
     [InlineData(QueueSize, 100u, "power of two")]

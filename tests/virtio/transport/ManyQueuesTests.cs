@@ -61,11 +61,11 @@ public sealed class ManyQueuesTests : IDisposable
 
         Assert.True(SplitVirtqueue.TryCreate(transport, 1, 64, 0, out SplitVirtqueue? second));
         Assert.True(SplitVirtqueue.TryCreate(transport, 0, 16, 0, out SplitVirtqueue? first));
-        Assert.False(bus == "legacy PCI" && transport.TryEnableQueue(1, 32, second!.Addresses)); // its size is not the driver's to choose
-        Assert.True(transport.TryEnableQueue(1, 64, second!.Addresses));
+        Assert.False(bus == "legacy PCI" && transport.EnableQueue(1, 32, second!.Addresses).IsBound); // its size is not the driver's to choose
+        Assert.True(transport.EnableQueue(1, 64, second!.Addresses).IsBound);
         Assert.Equal((false, true), (_device.Queues[0].IsEnabled, _device.Queues[1].IsEnabled));
         Assert.Equal((false, true, false), (transport.IsQueueEnabled(0), transport.IsQueueEnabled(1), transport.IsQueueEnabled(0)));
-        Assert.True(transport.TryEnableQueue(0, 16, first!.Addresses));
+        Assert.True(transport.EnableQueue(0, 16, first!.Addresses).IsBound);
         Assert.Equal((16, second.Addresses.DescriptorArea), (_device.Queues[0].Size, _device.Queues[1].DescriptorArea));
         Assert.Equal(first.Addresses.DescriptorArea, _device.Queues[0].DescriptorArea);
         transport.WriteStatus((byte)(transport.ReadStatus() | DeviceStatus.DriverOk));

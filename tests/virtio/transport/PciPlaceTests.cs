@@ -14,6 +14,9 @@ public sealed class PciPlaceTests : IDisposable
 {
     private const int TablePlace = 4;
     private const int TableLength = 64;
+    private const int TypeField = 3;
+    private const int BarField = 4;
+    private const int OffsetField = 8;
     private const int LengthField = 12;
     private const int MultiplierField = 16;
 
@@ -41,15 +44,36 @@ public sealed class PciPlaceTests : IDisposable
         transport?.Disable();
     }
 
-    [Fact]
-    public void Without_the_common_configuration_the_reason_names_it() =>
-        IsRefused(_function.CommonCapability, "no usable capability for the common configuration");
+    [Theory]
+    [InlineData("the common configuration")]
+    [InlineData("the region for notifications")]
+    [InlineData("the interrupt status")]
+    public void What_is_wrong_with_a_structure_is_named_together_with_its_capability(string structure)
+    {
+        ushort capability = CapabilityOf(structure);
+        IsRefused(capability + LengthField, 0, structure + " is shorter than it has to be; the capability is at", capability);
+        IsRefused(capability + OffsetField, 0x7FFF_FFFC, structure + " lies outside its BAR; the capability is at", capability);
+        IsRefused(capability + BarField, 3, structure + " lies in a BAR that the device does not have; the capability is at", capability);
+        IsRefused(capability + TypeField, 0x77, "there is no usable capability for " + structure, 0);
+        _function.Set8(_function.AccessCapability + TypeField, 0x77); // no way through config space
+        ulong address = _function.BarAddress(FakeVirtioPciDevice.RegisterBar);
+        _function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0);
+        ProbeResult unassigned = Open(out _);
+        Assert.Equal("the common configuration lies in a BAR without a usable address; the capability is at", unassigned.Reason);
+        Assert.Equal(_function.CommonCapability, unassigned.Value);
+        _function.AssignBar(FakeVirtioPciDevice.RegisterBar, address);
+        Assert.True(Open(out ModernPciTransport? transport).IsBound);
+        transport!.Disable();
+    }
 
-    [Fact]
-    public void Without_notifications_the_reason_names_them() => IsRefused(_function.NotifyCapability, "no usable capability for notifications");
-
-    [Fact]
-    public void Without_the_interrupt_status_the_reason_names_it() => IsRefused(_function.IsrCapability, "no usable capability for the interrupt status");
+    [Theory]
+    [InlineData("the common configuration")]
+    [InlineData("the region for notifications")]
+    public void A_structure_that_is_not_aligned_is_named(string structure)
+    {
+        ushort capability = CapabilityOf(structure);
+        IsRefused(capability + OffsetField, _function.Get32(capability + OffsetField) + 1, structure + " is not aligned; the capability is at", capability);
+    }
 
     [Theory]
     [InlineData(1u)]
@@ -115,12 +139,23 @@ public sealed class PciPlaceTests : IDisposable
         }
     }
 
-    private void IsRefused(ushort capability, string reason)
+    private ushort CapabilityOf(string structure) => structure switch
     {
-        _function.Set32(capability + LengthField, 0);
+        "the common configuration" => _function.CommonCapability,
+        "the region for notifications" => _function.NotifyCapability,
+        _ => _function.IsrCapability,
+    };
+
+    /// <summary>With a field of a capability changed the device is refused, and quiet.</summary>
+    private void IsRefused(int field, uint value, string reason, ulong number)
+    {
+        uint before = _function.Get32(field & ~3);
+        int shift = 8 * (field & 3);
+        _function.Set32(field & ~3, shift == 0 ? value : (before & ~(0xFFu << shift)) | value << shift);
         ProbeResult result = Open(out _);
-        Assert.Equal((ProbeStatus.Failed, reason), (result.Status, result.Reason));
+        Assert.Equal((ProbeStatus.Failed, reason, number), (result.Status, result.Reason, result.Value));
         Assert.False(_function.IsBusMaster);
+        _function.Set32(field & ~3, before);
     }
 
     private ProbeResult Open(out ModernPciTransport? transport) =>
