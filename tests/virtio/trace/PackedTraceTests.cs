@@ -185,11 +185,37 @@ public sealed class PackedTraceTests
         _bench.Take(ToDevice, read);
         _bench.Take(FromDevice, write);
         _bench.Says("used 0 c0 len 3 =000000 ; 2.8.22");
-        // The ring is two further: the next buffer is at 2.
+        // The ring is two further: the next buffer is at 2, and one that was used at once behind it.
         _bench.Lend(FromDevice, other);
-        ring.Offer(2, other, Piece.Write, 2);
+        ring.Offer(2, other, Piece.Write, 1);
         _bench.Trace.Look();
-        _bench.Says("avail 0 c1 w m1+0x10:4 ; 2.8.21");
+        ring.Use(2, 1, 4);
+        _bench.Take(FromDevice, other);
+        _bench.Lend(FromDevice, write);
+        ring.Use(3, 0, 2);
+        _bench.Take(FromDevice, write);
+        _bench.Says(
+            "avail 0 c1 w m1+0x10:4 ; 2.8.21", "used 0 c1 len 4 =00000000 ; 2.8.22",
+            "avail 0 c2 w m1+0x8:3 ; 2.8.21", "used 0 c2 len 2 =000000 ; 2.8.22");
+    }
+
+    /// <summary>The descriptor at which the next used one is expected is the driver's own until the device writes it.</summary>
+    [Fact]
+    public void A_buffer_that_was_not_used_is_not_left_and_not_used()
+    {
+        BenchPackedRing ring = _bench.AddPacked();
+        DmaBuffer memory = _bench.Allocate(2);
+        _bench.Lend(FromDevice, memory.Slice(0, 1));
+        ring.Offer(0, memory.Slice(0, 1), Piece.Write, 0);
+        _bench.Trace.Look();
+        _bench.Lend(FromDevice, memory.Slice(1, 1));
+        ring.Offer(1, memory.Slice(1, 1), Piece.Write, 1);
+        _bench.Forget();
+        _bench.Take(FromDevice, memory.Slice(0, 1));
+        _bench.Says("avail 0 c1 w m1+0x1:1 ; 2.8.21", "back 0 c0 len none =00 ; 2.8.22");
+        ring.Offer(0, memory.Slice(0, 1), Piece.Write, 1);
+        _bench.Trace.OnGone();
+        _bench.Says();
     }
 
     /// <summary>Pieces are put together in the order in which they were lent, also when one that was lent twice came back once.</summary>

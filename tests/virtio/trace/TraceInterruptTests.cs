@@ -56,6 +56,27 @@ public sealed class TraceInterruptTests
         _bench.Says($"irq 3 isr 0x{status:x} ; 4.1.4.5, 4.2.3.4{words}", "r32 InterruptStatus = 0x77 ; 4.2.3.4");
     }
 
+    /// <summary>4.1.4.9: also where the ISR status is reached through config space. No line is written in interrupt context, whatever is in the rings.</summary>
+    [Fact]
+    public void A_handler_that_reads_through_config_space_does_not_write_lines()
+    {
+        BenchFunction function = new BenchFunction(_bench).WithVirtio(0x40, 5, 0, 0, 0).WithVirtio(0x60, 3, 1, 0x20, 1);
+        TracedFunction traced = new(function, _bench.Trace);
+        traced.WriteConfig8(0x44, 1);
+        traced.WriteConfig32(0x48, 0x20);
+        BenchSplitRing ring = _bench.AddSplit();
+        DmaBuffer memory = _bench.Allocate(4);
+        function[0x50][0] = 1;
+        TracedInterrupt interrupt = new(_bench.Trace, 0, new BenchHandler(true, () => Assert.Equal(1, traced.ReadConfig8(0x50))));
+        ring.Put(0, memory, Piece.Write);
+        ring.Offer(0);
+        _bench.Forget();
+        interrupt.OnInterrupt();
+        _bench.Says();
+        traced.ReadConfig8(0x50);
+        _bench.Says("irq 0 isr 0x1 ; 4.1.4.5, 4.2.3.4 used buffers", "avail 0 c0 w m1+0x0:4 ; 2.7.13", "r8 isr = 0x1 ; 4.1.4.5");
+    }
+
     [Fact]
     public void What_one_handler_read_is_not_what_the_next_one_found()
     {

@@ -171,6 +171,21 @@ public sealed class TraceMemoryTests
         _bench.Says("free m6"); // what was there is not
     }
 
+    /// <summary>An application that takes its memory from the same place again and again.</summary>
+    [Fact]
+    public void Memory_that_is_replaced_again_and_again_is_known_once()
+    {
+        for (int i = 0; i < 50; i++)
+        {
+            _bench.Memory.NextAddress = 0x4000;
+            _bench.Allocate(64);
+        }
+        _bench.Forget();
+        _bench.Dma.Free(BenchMemory.Nowhere(0x4000, 64));
+        _bench.Dma.Free(BenchMemory.Nowhere(0x4000, 64));
+        _bench.Says("free m49");
+    }
+
     [Fact]
     public void As_much_memory_is_known_as_there_is()
     {

@@ -22,6 +22,8 @@ public sealed class TraceOrderTests
         { "lend", "" },
         { "take", "" },
         { "read", "r32 Status = 0x0 ; 2.1 reset" },
+        { "read 8", "r8 config+0x1 = 0x0 ; 2.5 " },
+        { "read 16", "r16 config+0x2 = 0x0 ; 2.5 " },
         { "write", "w32 QueueSel = 0x1 ; 4.2.2" },
         { "notify", "w32 QueueNotify = 0x0 ; 4.2.3.3 queue 0" },
         { "present", "present = yes" },
@@ -198,6 +200,12 @@ public sealed class TraceOrderTests
                 break;
             case "read":
                 _bench.Device.Read32(MmioRegisters.Status);
+                break;
+            case "read 8":
+                _bench.Device.Read8(0x101);
+                break;
+            case "read 16":
+                _bench.Device.Read16(0x102);
                 break;
             case "write":
                 _bench.Set(MmioRegisters.QueueSelect, 1);

@@ -239,6 +239,19 @@ public sealed class TraceRegisterTests
         _bench.Says("r8 " + line);
     }
 
+    /// <summary>A modern device has exactly these four; there may be more in its BAR.</summary>
+    [Fact]
+    public void What_lies_between_four_structures_is_a_register_without_a_name()
+    {
+        for (uint i = 1; i <= 4; i++)
+        {
+            _bench.Trace.AddWindow(WindowKind.None + (byte)i, 0, i * 0x80, 0x40);
+        }
+        _bench.Forget();
+        new TracedRegion(_bench.Registers, _bench.Trace, 0).Read32(0x240);
+        _bench.Says("r32 register0x240 = 0x0 ; ");
+    }
+
     [Fact]
     public void What_depends_on_a_queue_or_a_word_of_features_says_which()
     {
