@@ -192,7 +192,7 @@ public sealed class PackedTraceTests
         ring.Use(2, 1, 4);
         _bench.Take(FromDevice, other);
         _bench.Lend(FromDevice, write);
-        ring.Use(3, 0, 2);
+        ring.Use(3, 3, 2);
         _bench.Take(FromDevice, write);
         _bench.Says(
             "avail 0 c1 w m1+0x10:4 ; 2.8.21", "used 0 c1 len 4 =00000000 ; 2.8.22",
