@@ -103,6 +103,10 @@ public sealed partial class VirtioBlk
             _failure = status;
         }
         LookAt = ulong.MaxValue;
+        if (status != IoStatus.Removed)
+        {
+            Log.Write(LogLevel.Error, "virtio-blk", "the device is given up; parts of requests it held", (ulong)PartsInFlight);
+        }
         bool reset = _virtio.Stop();
         EndAll(TakeBack(status, now, mayRepeat: false));
         if (reset)

@@ -248,6 +248,7 @@ public sealed partial class VirtioBlk : BlockDevice
         }
         if (IsPartOverdue())
         {
+            Log.Write(LogLevel.Warning, "virtio-blk", "a request was not done in time; requests that were done before", Completed);
             Recover(IoStatus.TimedOut, now);
             return;
         }

@@ -23,7 +23,7 @@ public sealed partial class VirtioConsole
     {
         if (_recoveriesInVain >= MaxRecoveries || !_virtio.Halt())
         {
-            GiveUp();
+            Fail();
             return;
         }
         Log.Write(LogLevel.Warning, "virtio-console", "the device is reset and begun anew; ports", (ulong)_portCount);
@@ -35,7 +35,7 @@ public sealed partial class VirtioConsole
         if (!result.IsBound)
         {
             Log.Write(LogLevel.Error, "virtio-console", result.Reason, result.Value);
-            GiveUp();
+            Fail();
             return;
         }
         _virtio.Start();
@@ -71,6 +71,12 @@ public sealed partial class VirtioConsole
         {
             _channels[i].TakeBack();
         }
+    }
+
+    private void Fail()
+    {
+        Log.Write(LogLevel.Error, "virtio-console", "the device is given up; ports", (ulong)_portCount);
+        GiveUp();
     }
 
     /// <summary>Stops the device for good and frees the memory last.</summary>

@@ -63,6 +63,10 @@ public sealed partial class VirtioRng
             _failure = status;
         }
         NextDeadline = ulong.MaxValue;
+        if (status != IoStatus.Removed)
+        {
+            Log.Write(LogLevel.Error, "virtio-rng", "the device is given up; buffers it held", (ulong)SlotsInFlight);
+        }
         bool reset = _virtio.Stop();
         EntropyRequest? ended = TakeBack(status, now, mayRepeat: false);
         if (reset)

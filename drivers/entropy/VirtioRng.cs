@@ -173,9 +173,15 @@ public sealed partial class VirtioRng : EntropySource
         {
             isOverdue |= _slots[i] is EntropyRequest request && IsOverdue(request, now);
         }
-        if (isOverdue || _virtio.NeedsReset())
+        if (isOverdue)
         {
-            Recover(isOverdue ? IoStatus.TimedOut : IoStatus.DeviceError, isOverdue ? now : 0);
+            Log.Write(LogLevel.Warning, "virtio-rng", "a request was not done in time; answers that came before", _answers);
+            Recover(IoStatus.TimedOut, now);
+            return;
+        }
+        if (_virtio.NeedsReset())
+        {
+            Recover(IoStatus.DeviceError, now: 0);
             return;
         }
         if (_answers != _answersAtLook)

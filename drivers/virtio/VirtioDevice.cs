@@ -178,8 +178,18 @@ public sealed partial class VirtioDevice
     /// <summary>True when the device said that its configuration or its status changed (virtio 2.3, 2.1.2) since the last call; clears it.</summary>
     public bool TakeConfigChange() => _configInterrupt.Take();
 
-    /// <summary>True when the device says that it can't go on (virtio 2.1.2).</summary>
-    public bool NeedsReset() => (Transport.ReadStatus() & DeviceStatus.NeedsReset) != 0;
+    /// <summary>True when the device says that it can't go on (virtio 2.1.2), or when nobody answers; the log says which.</summary>
+    public bool NeedsReset()
+    {
+        byte status = Transport.ReadStatus();
+        if ((status & DeviceStatus.NeedsReset) == 0)
+        {
+            return false;
+        }
+        string what = status == Nobody ? "the device does not answer any more; its status" : "the device asks for a reset; its status";
+        Log.Write(LogLevel.Warning, "virtio", what, status);
+        return true;
+    }
 
     /// <summary>
     /// Gives the device up during its set-up: status FAILED, reset, everything released. Answers with the reason, for the caller to

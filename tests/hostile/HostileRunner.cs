@@ -1,6 +1,7 @@
 // Plays a hostile case at a place: probe, requests, end, and once more with a device that behaves.
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
@@ -37,6 +38,7 @@ internal static class HostileRunner
 
     private static void Play(HostileCase fault, Place place, bool mayRecover)
     {
+        using CapturedLog log = new();
         using HostileScene scene = new(place, fault.Subject);
         scene.Arrange(fault);
         int messages = scene.Machine.Messages;
@@ -50,6 +52,7 @@ internal static class HostileRunner
         {
             Assert.True(scene.InService is not null, $"{result?.Reason} (0x{result?.Value:X})");
             Work(fault, expected, scene, mayRecover);
+            ExpectMessages(fault, expected, log, mayRecover);
         }
         ExpectNothingLeft(scene, fault.MayLeak, messages);
         if (!fault.IsFinal)
@@ -80,6 +83,17 @@ internal static class HostileRunner
         Assert.True(scene.InService is not null, $"afterwards: {result?.Reason} (0x{result?.Value:X})");
         Work(sane, Outcome.Works, scene, mayRecover: false);
         ExpectNothingLeft(scene, fault.MayLeak, messages);
+    }
+
+    /// <summary>Why a device is reset or given up is said, and that it is given up.</summary>
+    private static void ExpectMessages(HostileCase fault, Outcome expected, CapturedLog log, bool mayRecover)
+    {
+        if (expected is Outcome.Breaks or Outcome.TimesOut or Outcome.Contained)
+        {
+            string all = string.Join(Environment.NewLine, log.Entries);
+            Assert.True(log.Entries.Exists(entry => Reasons.MessagesOf(fault.Id).Any(entry.StartsWith)), $"it is not said why: {all}");
+            Assert.True(mayRecover || log.Entries.Exists(entry => entry.Contains(": the device is given up; ")), $"it is not said what becomes of it: {all}");
+        }
     }
 
     private static void ExpectNoDevice(HostileCase fault, Outcome expected, HostileScene scene, ProbeResult? result)

@@ -1,9 +1,12 @@
-// What the driver says when it refuses a device: it has to name what is wrong, not only that something is.
+// What the driver says when it refuses, resets or gives up a device: it has to name what is wrong, not only that something is.
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;
 
-/// <summary>The beginning of each reason, and the cases that have to end with it. Every case with <see cref="Outcome.Refused"/> is in here.</summary>
+/// <summary>
+/// The beginning of each reason and message, and the cases that have to end with it. Every case is in here that is refused, breaks the device, or has
+/// requests whose time is up.
+/// </summary>
 internal static class Reasons
 {
     private static readonly (string Reason, string Cases)[] s_reasons =
@@ -39,15 +42,30 @@ internal static class Reasons
         ("a queue lies where the legacy interface can't name it", "M21b"),
     ];
 
-    private static readonly Dictionary<string, string> s_byCase = s_reasons
-        .SelectMany(each => each.Cases.Split(' ').Select(id => (id, each.Reason)))
-        .ToDictionary(each => each.id, each => each.Reason);
+    private static readonly (string Message, string Cases)[] s_messages =
+    [
+        ("virtio: the device asks for a reset; its status", "M07 M07c R11b R12"),
+        ("virtio: the device does not answer any more; its status", "R01 R01b R11"),
+        ("virtqueue: a descriptor is neither available nor used", "P04 P04b"),
+        ("virtqueue: a used id is beyond the queue", "P01 P01b U01 U02 U03 U04b U04c"),
+        ("virtqueue: a used id is of a buffer that the used index has not passed", "U23b"),
+        ("virtqueue: a used id was not in flight", "P02 P03 U04 U05 U06"),
+        ("virtqueue: the used index says that more buffers were used than were made available", "U04c U07 U08 U25"),
+        ("virtio-blk: a request was not done in time; requests that were done before", "P07 P08 P11 P12 R12b U10 U23c U25b U27"),
+    ];
 
-    /// <summary>All cases that are named here.</summary>
-    internal static IEnumerable<string> Cases => s_byCase.Keys;
+    /// <summary>All cases that have a reason.</summary>
+    internal static IEnumerable<string> Refused => s_reasons.SelectMany(each => each.Cases.Split(' '));
+
+    /// <summary>All cases that have a message.</summary>
+    internal static IEnumerable<string> Broken => s_messages.SelectMany(each => each.Cases.Split(' ')).Distinct();
 
     /// <summary>What has to be said when a device is refused because of a case.</summary>
-    internal static string Of(string id) => s_byCase[id];
+    internal static string Of(string id) => s_reasons.Single(each => each.Cases.Split(' ').Contains(id)).Reason;
+
+    /// <summary>What may be logged when a device has to be reset or given up because of a case: it depends on the ring.</summary>
+    internal static IEnumerable<string> MessagesOf(string id) =>
+        s_messages.Where(each => each.Cases.Split(' ').Contains(id)).Select(each => each.Message);
 }
 
 /// <summary>The table itself.</summary>
@@ -58,6 +76,14 @@ public sealed class ReasonsTests
     {
         IEnumerable<string> refused = HostileCases.All
             .Where(fault => fault.Expected == Outcome.Refused || fault.OnLegacy == Outcome.Refused).Select(fault => fault.Id);
-        Assert.Equal(refused.Order(), Reasons.Cases.Order());
+        Assert.Equal(refused.Order(), Reasons.Refused.Order());
+    }
+
+    [Fact]
+    public void Every_case_that_breaks_a_device_has_its_message_and_no_other_has_one()
+    {
+        IEnumerable<string> broken = HostileCases.All
+            .Where(fault => fault.Expected is Outcome.Breaks or Outcome.TimesOut or Outcome.Contained).Select(fault => fault.Id);
+        Assert.Equal(broken.Order(), Reasons.Broken.Order());
     }
 }

@@ -42,7 +42,7 @@ internal sealed class TestCase(Type type, MethodInfo method, object?[] arguments
                 foreach (object source in data)
                 {
                     var rows = (IEnumerable<object?[]>)source.GetType().GetMethod("GetData")!.Invoke(source, [method])!;
-                    cases.AddRange(rows.Select(row => new TestCase(type, method, Convert(method, row), $"{name}({string.Join(", ", row)})")));
+                    cases.AddRange(rows.Select(row => new TestCase(type, method, Convert(method, row), NameOf(name, row))));
                 }
             }
         }
@@ -93,9 +93,20 @@ internal sealed class TestCase(Type type, MethodInfo method, object?[] arguments
     private static bool NeedsQemu(MemberInfo member) =>
         member.CustomAttributes.Any(each => each.AttributeType.Name == "TraitAttribute" && each.ConstructorArguments[0].Value is "Needs");
 
+    /// <summary>One line without tabs: it stands in tables.</summary>
+    private static string NameOf(string name, object?[] row) => $"{name}({string.Join(", ", row)})".ReplaceLineEndings(" ").Replace('\t', ' ');
+
     private static object?[] Convert(MethodInfo method, object?[] row)
     {
         ParameterInfo[] parameters = method.GetParameters();
+        if (parameters.LastOrDefault() is ParameterInfo last && last.IsDefined(typeof(ParamArrayAttribute)) &&
+            !(row.Length == parameters.Length && last.ParameterType.IsInstanceOfType(row[^1])))
+        {
+            int count = Math.Max(0, row.Length - parameters.Length + 1);
+            Array rest = Array.CreateInstance(last.ParameterType.GetElementType()!, count);
+            Array.Copy(row, row.Length - count, rest, 0, count);
+            row = [.. row[..^count], rest];
+        }
         return
         [
             .. parameters.Select((parameter, i) =>

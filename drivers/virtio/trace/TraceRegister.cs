@@ -63,9 +63,6 @@ internal readonly struct TraceRegister
     /// <summary>True for a part of an address, which is another one each time.</summary>
     internal bool IsAddress => Kind is >= RegisterKind.DescriptorLow and <= RegisterKind.PageNumber;
 
-    /// <summary>True for what only says which register is meant next.</summary>
-    internal bool IsSelector => Kind is RegisterKind.DeviceFeatureSelect or RegisterKind.DriverFeatureSelect or RegisterKind.QueueSelect;
-
     /// <summary>
     /// The register at an offset of a window. <paramref name="variant"/>: with the legacy interface over PCI, that MSI-X is on, which moves the
     /// configuration (4.1.4.10); over MMIO, that it is version 1.
