@@ -18,7 +18,7 @@ internal static class TableTargets
     {
         FuzzInput input = new(bytes);
         byte first = input.Next8();
-        TableDisk table = new(Blocks, (first & 1) != 0 ? 1024u : 512, MostEntries);
+        using TableDisk table = new(Blocks, (first & 1) != 0 ? 1024u : 512, MostEntries);
         switch (first >> 1 & 3)
         {
             case 0:

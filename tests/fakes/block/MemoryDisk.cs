@@ -5,7 +5,7 @@ using VirtioSharp.Drivers.Platform;
 namespace VirtioSharp.Tests.Fakes.Block;
 
 /// <summary>Does requests in <see cref="Poll"/>, and remembers requests that no caller may make.</summary>
-public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevice
+public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevice, IDisposable
 {
     private readonly FakeMachine _machine = new();
     private readonly List<BlockRequest> _waiting = [];
@@ -36,6 +36,9 @@ public sealed class MemoryDisk(ulong sectors, uint blockSize = 512) : BlockDevic
 
     /// <summary>The next allocation fails.</summary>
     public void FailNextAllocation() => _machine.FakeDma.FailAllocation(1);
+
+    /// <summary>Gives the memory back that was allocated: for those who make many disks.</summary>
+    public void Dispose() => _machine.Dispose();
 
     /// <inheritdoc/>
     public override DmaSpace Dma => _machine.Dma;
