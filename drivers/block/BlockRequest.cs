@@ -165,6 +165,9 @@ public abstract class BlockRequest
     /// <summary>Used by the driver that holds the request: true when the device had a part of it before a reset.</summary>
     internal bool WasIssued;
 
+    /// <summary>Used by the driver that holds the request: true while it waits to be repeated, since the device had it at a reset.</summary>
+    internal bool IsSuspect;
+
     /// <summary>Used by the driver that holds the request: for a flush, how many writes had been completed when it was issued.</summary>
     internal ulong WritesBefore
     {

@@ -8,7 +8,7 @@ public sealed partial class VirtioBlk
     private int _recoveriesInVain;
     private ulong _wholeDoneAtRecovery;
 
-    // After a reset requests are repeated one by one, so that one that breaks the device takes no other with it.
+    // After a reset requests are repeated one by one, so that one that breaks the device takes no other with it: until the last of them is back.
     private bool _oneByOne;
 
     /// <summary>
@@ -169,6 +169,7 @@ public sealed partial class VirtioBlk
             {
                 Repeats++;
             }
+            request.IsSuspect |= request.WasIssued;
             request.WasIssued = false;
             request.IssuedBytes = 0;
             AddWaiting(request);

@@ -22,8 +22,8 @@ public sealed partial class VirtioBlk
         }
     }
 
-    /// <summary>The short way is open while somebody looks at the clock and nobody waits.</summary>
-    private void SetShortWay() => _lastPlain = LookAt != ulong.MaxValue && _firstWaiting is null ? _lastPlainWhenOpen : NonePlain;
+    /// <summary>The short way is open while somebody looks at the clock, nobody waits, and nobody has to be alone with the device.</summary>
+    private void SetShortWay() => _lastPlain = LookAt != ulong.MaxValue && _firstWaiting is null && !_oneByOne ? _lastPlainWhenOpen : NonePlain;
 
     /// <inheritdoc/>
     public override IoStatus Submit(BlockRequest request)
@@ -75,6 +75,7 @@ public sealed partial class VirtioBlk
         request.Begin();
         request.IssuedBytes = 0;
         request.WasIssued = false;
+        request.IsSuspect = false;
         if (LookAt == ulong.MaxValue)
         {
             BeginLooking();
@@ -83,7 +84,7 @@ public sealed partial class VirtioBlk
         {
             NoteTimeout(request);
         }
-        if (_firstWaiting is null && TryIssue(request))
+        if (_firstWaiting is null && !_oneByOne && TryIssue(request))
         {
             return IoStatus.Ok;
         }

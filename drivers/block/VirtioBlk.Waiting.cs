@@ -72,6 +72,8 @@ public sealed partial class VirtioBlk
             {
                 return;
             }
+            // Those behind the suspects need not go alone.
+            _oneByOne &= request.IsSuspect;
             // After an error the rest of a request is not worth asking for.
             bool hasFailed = request.PartStatus != IoStatus.Ok;
             if (!hasFailed && !TryIssue(request))
@@ -84,6 +86,8 @@ public sealed partial class VirtioBlk
                 End(request);
             }
         }
-        _oneByOne = false;
+        // While the last suspect is with the device nothing may join it.
+        _oneByOne &= PartsInFlight != 0;
+        SetShortWay();
     }
 }

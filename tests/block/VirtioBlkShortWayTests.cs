@@ -116,7 +116,7 @@ public sealed class VirtioBlkShortWayTests() : DiskScene(new FakeBlockDevice(64)
             Machine.Run();
             Assert.Equal((1, 1), (Disk.PartsInFlight, Device.HeldBack.Count));
         }
-        for (int i = 0; i < requests.Count; i++)
+        for (int i = 0; i < 2; i++)
         {
             Assert.Equal((ulong)i, SectorOf(Assert.Single(Device.HeldBack)));
             Device.Complete(0);
@@ -124,12 +124,14 @@ public sealed class VirtioBlkShortWayTests() : DiskScene(new FakeBlockDevice(64)
             Machine.Run();
             Assert.Equal((IoStatus.Ok, 1), (requests[i].Status, requests[i].Completions));
         }
-        // The list is done: together again.
-        Submit(BlockOperation.Read, 7, 1);
-        Submit(BlockOperation.Read, 8, 1);
+        // Those that it had are back: the others go together, and so does what comes now.
+        requests.Add(Submit(BlockOperation.Read, 6, 1));
         Disk.Kick();
         Machine.Run();
-        Assert.Equal(2, Device.HeldBack.Count);
+        Assert.Equal([2ul, 3, 4, 5, 6], Device.HeldBack.Select(SectorOf));
+        Device.CompleteAll();
+        Finish([.. requests]);
+        Assert.All(requests, request => Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions)));
     }
 
     [Fact]
