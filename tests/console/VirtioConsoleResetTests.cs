@@ -10,14 +10,14 @@ namespace VirtioSharp.Tests.Console;
 public sealed class VirtioConsoleResetTests() : ConsoleScene(new FakeConsoleDevice(ports: 3))
 {
     [Theory]
-    [InlineData(2)]
-    [InlineData(3)]
-    [InlineData(4)]
-    [InlineData(7)]
-    [InlineData(4, 6)]
-    [InlineData(2, 4)]
-    [InlineData(2, 3, 4, 5, 6, 7)]
-    public void Whichever_queues_break_and_how_many_the_device_is_begun_anew_once(params int[] queues)
+    [InlineData(new[] { 2 })]
+    [InlineData(new[] { 3 })]
+    [InlineData(new[] { 4 })]
+    [InlineData(new[] { 7 })]
+    [InlineData(new[] { 4, 6 })]
+    [InlineData(new[] { 2, 4 })]
+    [InlineData(new[] { 2, 3, 4, 5, 6, 7 })]
+    public void Whichever_queues_break_and_how_many_the_device_is_begun_anew_once(int[] queues)
     {
         PlugAndOpen(1, 2);
         Machine.Run();
@@ -37,9 +37,9 @@ public sealed class VirtioConsoleResetTests() : ConsoleScene(new FakeConsoleDevi
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(1, 2)]
-    public void A_device_through_which_bytes_go_between_two_resets_is_never_given_up(params int[] busy)
+    [InlineData(new[] { 1 })]
+    [InlineData(new[] { 1, 2 })]
+    public void A_device_through_which_bytes_go_between_two_resets_is_never_given_up(int[] busy)
     {
         PlugAndOpen(1, 2);
         for (ulong round = 1; round <= 6; round++)
