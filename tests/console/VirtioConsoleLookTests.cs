@@ -2,6 +2,7 @@
 using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Fakes.Console;
+using VirtioSharp.Tests.Fakes.Virtio;
 using Xunit;
 
 namespace VirtioSharp.Tests.Console;
@@ -129,6 +130,20 @@ public sealed class VirtioConsoleLookTests() : ConsoleScene(new FakeConsoleDevic
         several.AreLookedAfter();
     }
 
+    [Fact]
+    public void The_first_words_of_a_console_with_interrupts_are_looked_after_as_well()
+    {
+        using SeveralPorts several = new();
+        several.AreSpokenToFirst();
+    }
+
+    [Fact]
+    public void A_device_that_never_ceases_to_talk_is_looked_at_again_soon()
+    {
+        using SeveralPorts several = new();
+        several.NeverCease();
+    }
+
     private sealed class SeveralPorts() : ConsoleScene(new FakeConsoleDevice(ports: 3))
     {
         public void AreLookedAfter()
@@ -170,6 +185,42 @@ public sealed class VirtioConsoleLookTests() : ConsoleScene(new FakeConsoleDevic
             Device.Ports[1].TransmitCredit = int.MaxValue;
             Device.Listen();
             Settle();
+        }
+
+        public void AreSpokenToFirst()
+        {
+            ulong before = Machine.Clock.Now;
+            Device.Queues[3].LoseNotifications = 1;
+            Assert.InRange(Console.NextDeadline, before + Soon, Machine.Clock.Now + Soon);
+            Console.OnDeadline(Console.NextDeadline);
+            Machine.Run();
+            Assert.True(Device.IsDriverReady);
+        }
+
+        public void NeverCease()
+        {
+            Device.OfferedFeatures |= FakeVirtioDevice.RingPacked;
+            Settle();
+            Console.OnDeadline(Machine.Clock.Now);
+            Assert.True(Console.NextDeadline > Machine.Clock.Now + Idle / 2);
+            int words = 0;
+            Machine.FakeDma.AfterShare = () =>
+            {
+                while (words < 20_000 && Device.Queues[2].Take() is FakeChain chain)
+                {
+                    words++;
+                    Device.Queues[2].Use(chain, 0);
+                }
+            };
+            for (int i = 0; i < 4; i++)
+            {
+                Device.Say(0, 8, 0);
+            }
+            Machine.Run();
+            Console.Poll();
+            Machine.FakeDma.AfterShare = null;
+            Assert.InRange(words, 1000, 19_999);
+            Assert.InRange(Console.NextDeadline, Machine.Clock.Now, Machine.Clock.Now + Soon);
         }
     }
 }

@@ -22,6 +22,7 @@ public sealed class VirtioConsoleProbeTests : IDisposable
     [InlineData(2)]
     public void Without_memory_at_any_allocation_a_console_is_refused_and_leaks_nothing(int ports)
     {
+        List<string> reasons = [];
         for (int allocation = 1; ; allocation++)
         {
             FakeConsoleDevice device = new(ports: ports);
@@ -30,16 +31,22 @@ public sealed class VirtioConsoleProbeTests : IDisposable
             _machine.FakeDma.FailAllocation(0);
             Assert.Equal(result.IsBound, bound is not null);
             Assert.Equal(!result.IsBound, device.WasGivenUp);
-            bound?.Remove();
-            _machine.AssertNothingLeaked();
-            if (result.IsBound)
+            if (bound is VirtioConsole console)
             {
-                Assert.InRange(allocation, 3, 100);
-                return;
+                Assert.Equal(ports == 0 ? 1 : 0, console.PortCount);
+                bound.Remove();
+                _machine.AssertNothingLeaked();
+                break;
             }
+            _machine.AssertNothingLeaked();
             Assert.Equal(ProbeStatus.Failed, result.Status);
-            Assert.NotEqual("", result.Reason);
+            reasons.Add(result.Reason);
         }
+        // The queues in their order, and then what is theirs.
+        Assert.InRange(reasons.Count, 3, 100);
+        int other = reasons.FindIndex(reason => !reason.Contains("queue", StringComparison.Ordinal));
+        Assert.Equal(ports == 0 ? "there is no memory for the console's buffers" : "there is no memory for the control messages", reasons[other]);
+        Assert.All(reasons.Where((_, i) => i != other), reason => Assert.Contains("queue", reason, StringComparison.Ordinal));
     }
 
     [Theory]
@@ -53,7 +60,8 @@ public sealed class VirtioConsoleProbeTests : IDisposable
     {
         FakeConsoleDevice device = new(ports: ports);
         device.Queues[queue].Size = device.Queues[queue].MaxSize = 0;
-        Assert.Equal(ProbeStatus.Failed, Probe(device, out Device? bound).Status);
+        ProbeResult result = Probe(device, out Device? bound);
+        Assert.Equal((ProbeStatus.Failed, (ulong)queue), (result.Status, result.Value));
         Assert.Null(bound);
         Assert.True(device.WasGivenUp);
     }
