@@ -263,8 +263,7 @@ public sealed class PciScan
     {
         if (bridge.IsNumbered || !_numbers)
         {
-            bool leadsOn = bridge.Secondary > bridge.Address.Bus && bridge.Secondary <= bridge.Subordinate;
-            if (leadsOn && !IsReached(bridge.Address.Segment, bridge.Secondary))
+            if (LeadsOn(bridge) && !IsReached(bridge.Address.Segment, bridge.Secondary))
             {
                 Enter(bridge);
                 ScanBus(bridge.Address.Segment, bridge.Secondary, bridge);
@@ -287,6 +286,14 @@ public sealed class PciScan
         bool spares = _spares && last + SpareBuses <= limit && PciHotplugSlot.IsHotplugPort(function, out _);
         bridge.Number(bridge.Secondary, (byte)(spares ? last + SpareBuses : last));
     }
+
+    /// <summary>
+    /// True when the numbers of a bridge are above its own bus and within those of the bridge in front of it: a cycle for another bus goes
+    /// elsewhere, and what answers there belongs to somebody else.
+    /// </summary>
+    private bool LeadsOn(PciBridge bridge) =>
+        bridge.Secondary > bridge.Address.Bus && bridge.Secondary <= bridge.Subordinate && bridge.Subordinate <= (bridge.Parent?.Subordinate ?? byte.MaxValue) &&
+        !_host.IsRootBus(bridge.Address.Segment, bridge.Secondary);
 
     /// <summary>True when a bridge leads to a bus.</summary>
     private bool IsReached(ushort segment, byte bus)

@@ -153,6 +153,39 @@ public sealed class HotplugSwitchTests : IDisposable
         Assert.Equal(1, _scene.Functions.Count);
     }
 
+    /// <summary>Config cycles for such a bus go elsewhere: what answers there belongs to somebody else, and may be in service.</summary>
+    [Theory]
+    [InlineData(0x40, 0x40, true)]
+    [InlineData(0x30, 0x30, false)]
+    [InlineData(3, 0x30, false)]
+    public void A_card_that_says_it_leads_to_a_bus_that_is_not_its_ports_is_not_followed(byte secondary, byte subordinate, bool isRootBus)
+    {
+        byte other = subordinate;
+        if (isRootBus)
+        {
+            _scene.Machine.RootBuses.Add(other);
+        }
+        FakeVirtioPciDevice disk = _scene.Machine.Plug(HotplugScene.Disk(), other, 0);
+        _scene.Watch();
+        for (int i = 0; i < _scene.Functions.Count; i++)
+        {
+            _scene.Registry.Attach(_scene.Functions[i]);
+        }
+        Assert.Equal(isRootBus ? 2 : 1, _scene.Devices.Count);
+        int resets = disk.Device.Resets;
+        FakePciBridge card = new();
+        card.OnConfigRead = (offset, width, value) => (offset, width) switch
+        {
+            (PciRegisters.SecondaryBus, 1) => secondary,
+            (PciRegisters.SubordinateBus, 1) => subordinate,
+            _ => value,
+        };
+        Port.Insert(card);
+        _scene.Pass(Second);
+        Assert.Equal((isRootBus ? 2 : 1, resets), (_scene.Devices.Count, disk.Device.Resets));
+        Assert.Equal(1, _scene.Functions.BridgeCount);
+    }
+
     public void Dispose() => _scene.Dispose();
 
     private static (FakePciBridge Upstream, FakePciBridge[] Ports) Insert(HotplugScene scene)
