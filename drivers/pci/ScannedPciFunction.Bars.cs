@@ -60,8 +60,10 @@ public sealed partial class ScannedPciFunction
     /// True when another function answers here, or one that was set up anew: its ids are others, or it may not reach memory although it was
     /// allowed to. A BAR that moved is no sign: what still reaches memory keeps what it was lent.
     /// </summary>
-    private bool IsReplaced() => (_identity != 0 && ReadConfig32(PciRegisters.VendorId) != _identity) ||
-        (_enabled & PciRegisters.CommandBusMaster & ~ReadConfig16(PciRegisters.Command)) != 0;
+    private bool IsReplaced() => IsAnother() || (_enabled & PciRegisters.CommandBusMaster & ~ReadConfig16(PciRegisters.Command)) != 0;
+
+    /// <summary>True when the ids are not those that the scan found here.</summary>
+    private bool IsAnother() => _identity != 0 && ReadConfig32(PciRegisters.VendorId) != _identity;
 
     /// <summary>
     /// True when the function that was found still answers and is still set up: its ids, its BARs, and what it was allowed to do.

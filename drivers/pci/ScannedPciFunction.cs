@@ -119,6 +119,10 @@ public sealed partial class ScannedPciFunction : PciFunction
     /// <inheritdoc/>
     public override bool TryEnable()
     {
+        if (IsAnother())
+        {
+            return false; // whoever has come since the scan would be taken for gone as soon as somebody looks, and never be reset
+        }
         SizeBars();
         ushort wanted = PciRegisters.CommandBusMaster;
         for (int i = 0; i < BarCount; i++)

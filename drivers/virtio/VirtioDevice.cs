@@ -210,7 +210,8 @@ public sealed partial class VirtioDevice
     public bool Stop()
     {
         IsRunning = false;
-        bool reset = !Transport.IsPresent || TryReset();
+        // It may leave while its reset is waited for.
+        bool reset = !Transport.IsPresent || TryReset() || !Transport.IsPresent;
         for (int i = 0; i < _queueCount && !reset; i++)
         {
             _queues[i].Abandon();

@@ -87,7 +87,8 @@ internal static class ProbeTargets
         return new FakePciFunction(0x1AF4, (ushort)(0x1042 + (first & 1)));
     }
 
-    private static void AddBars(FakePciFunction function, FuzzInput input, byte first)
+    /// <summary>One or two BARs of plain memory, with what a driver looks at first.</summary>
+    internal static void AddBars(FakePciFunction function, FuzzInput input, byte first)
     {
         for (int i = 0; i <= (first >> 1 & 1); i++)
         {
@@ -100,7 +101,8 @@ internal static class ProbeTargets
         }
     }
 
-    private static ushort AddVirtio(FakePciFunction function, FuzzInput input, byte kind)
+    /// <summary>A virtio capability that is nearly right.</summary>
+    internal static ushort AddVirtio(FakePciFunction function, FuzzInput input, byte kind)
     {
         byte[] body = new byte[(kind & 7) is 2 or 5 or 8 ? 18 : 14];
         body[0] = (kind & 8) != 0 ? input.Next8() : (byte)(body.Length + 2);
@@ -116,7 +118,8 @@ internal static class ProbeTargets
         return function.AddCapability(PciRegisters.CapabilityVendor, body);
     }
 
-    private static ushort AddOther(FakePciFunction function, FuzzInput input, byte kind)
+    /// <summary>A capability of another kind, with anything in it.</summary>
+    internal static ushort AddOther(FakePciFunction function, FuzzInput input, byte kind)
     {
         byte[] ids = [PciRegisters.CapabilityMsix, PciRegisters.CapabilityMsi, 0x10, PciRegisters.CapabilityVendor];
         return function.AddCapability(ids[kind & 3], input.Take((kind >> 2 & 3) * 4 + 10));

@@ -1,4 +1,4 @@
-// Probes that fail at every step there is, and what may come after the end, over every transport.
+// Probes that fail at every step there is, ends that are cut short at every step, and what may come after them, over every transport.
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
 using Xunit;
@@ -42,6 +42,11 @@ public sealed class HostileProbeTests
                 scene.AnyFunction.OnConfigWrite = (_, _, _) => isGone();
             },
             mayBeOverlooked: true);
+
+    [Theory]
+    [MemberData(nameof(OverPci))]
+    public void R01_a_card_that_is_pulled_at_any_step_of_its_drivers_end_leaves_nothing_behind(Subject subject, Machines machine, Rings ring, Ways way) =>
+        ProbeSteps.LeavingAtEachAccessOfTheEnd(() => new HostileScene(new Place(machine, ring, way, Memories.Lent), subject));
 
     [Theory]
     [MemberData(nameof(Everywhere))]

@@ -66,6 +66,44 @@ internal static class ProbeSteps
                 Assert.True(result?.Status == ProbeStatus.Failed || isOverlooked, "the probe did not fail");
             }
             Assert.Equal(0, scene.Machine.HandlerCount);
+            if (scene.AnyFunction is not null)
+            {
+                scene.Machine.AssertNothingLeaked(); // on no bus it may be at work still: it keeps what it was lent
+            }
+        }
+    }
+
+    /// <summary>
+    /// The driver is removed, and the function leaves its bus at the first access that this takes, at the second, and so on until it takes no more.
+    /// What has left can't reach memory any more: none of it is kept.
+    /// </summary>
+    internal static void LeavingAtEachAccessOfTheEnd(Func<HostileScene> newScene)
+    {
+        bool untouched = false;
+        for (int n = 1; !untouched; n++)
+        {
+            using HostileScene scene = newScene();
+            int messages = scene.Machine.Messages;
+            scene.Attach();
+            int accesses = 0;
+            bool IsGone()
+            {
+                if (++accesses == n)
+                {
+                    scene.Pull();
+                }
+                return accesses >= n;
+            }
+            scene.OnRead((_, value) => IsGone() ? uint.MaxValue : value);
+            scene.OnWrite((_, _) => IsGone());
+            scene.AnyFunction!.OnConfigRead = (_, width, value) => IsGone() ? uint.MaxValue >> (32 - 8 * width) : value;
+            scene.AnyFunction.OnConfigWrite = (_, _, _) => IsGone();
+            scene.InService!.Remove();
+            untouched = accesses < n;
+            Assert.True(n > 5 || !untouched, "the end touched nothing");
+            Assert.Equal(messages, scene.Machine.Messages);
+            scene.Machine.Violations.AssertEmpty();
+            scene.Machine.AssertNothingLeaked();
         }
     }
 }

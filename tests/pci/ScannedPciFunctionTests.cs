@@ -48,6 +48,19 @@ public sealed class ScannedPciFunctionTests : IDisposable
         }
     }
 
+    /// <summary>It would be taken for gone as soon as somebody looks: what it was lent would be given back, and it never be reset.</summary>
+    [Fact]
+    public void A_function_with_other_ids_than_the_scan_found_is_not_enabled()
+    {
+        _machine.Plug(_fake, 0, 1);
+        _fake.OnConfigRead = (offset, width, value) => offset == PciRegisters.VendorId && width == 4 ? 0x5678_8086u : value;
+        ScannedPciFunction function = PciScan.Run(_machine)[0];
+        _fake.OnConfigRead = null;
+        Assert.False(function.TryEnable());
+        Assert.False(_fake.IsBusMaster);
+        Assert.True(PciScan.Run(_machine)[0].TryEnable());
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

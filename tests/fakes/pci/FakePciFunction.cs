@@ -52,6 +52,9 @@ public class FakePciFunction
     /// <summary>A fault: swallows a config write by answering true (offset, width, value).</summary>
     public Func<ushort, int, uint, bool>? OnConfigWrite { get; set; }
 
+    /// <summary>True for a function that lies about its layout: what it says are other registers may be BARs whose decoding is on.</summary>
+    public bool LiesAboutLayout { get; set; }
+
     /// <summary>True while the device asks for its pin and the command register lets it.</summary>
     public bool IsPinUp => WantsPin && (Get16(PciRegisters.Command) & PciRegisters.CommandInterruptDisable) == 0;
 
@@ -305,7 +308,7 @@ public class FakePciFunction
 
     private void CheckBarWrite(ushort offset, int width)
     {
-        for (int i = 0; i < Bars; i++)
+        for (int i = 0; i < Bars && !LiesAboutLayout; i++)
         {
             int place = PciRegisters.Bar0 + 4 * i;
             if (_bars[i] is null || offset + width <= place || offset >= place + 4)

@@ -15,6 +15,7 @@ public sealed class FakeRootPort : FakePciBridge
         PciExpressRegisters.CommandCompleted | PciExpressRegisters.LinkChanged;
 
     private readonly ushort _capability;
+    private readonly List<FakePciFunction> _functions = [];
     private bool _wasAsking;
     private bool _isBusy;
 
@@ -89,6 +90,15 @@ public sealed class FakeRootPort : FakePciBridge
         return card;
     }
 
+    /// <summary>Gives the card in the slot another function, which comes and goes with it; the first one says whether it is looked for.</summary>
+    public void AddFunction(FakePciFunction function, byte number)
+    {
+        Machine.Violations.Require(Card is not null && number != 0, "a function needs a card, and a number of its own");
+        Machine.PlugBehind(this, function, number: number, byFirmware: false);
+        function.Power(HasPower);
+        _functions.Add(function);
+    }
+
     /// <summary>Asks for the card (device_del): at once when the slot has no power, else by the button.</summary>
     public void AskFor()
     {
@@ -155,6 +165,7 @@ public sealed class FakeRootPort : FakePciBridge
             TakeOut();
         }
         Card?.Power(HasPower);
+        _functions.ForEach(function => function.Power(HasPower));
         if (CompletesCommands)
         {
             Complete();
@@ -171,8 +182,12 @@ public sealed class FakeRootPort : FakePciBridge
         }
         FakePciFunction card = Card;
         Card = null;
-        card.Power(false);
-        Machine.Unplug(card);
+        foreach (FakePciFunction function in _functions.Append(card))
+        {
+            function.Power(false);
+            Machine.Unplug(function);
+        }
+        _functions.Clear();
         SlotStatus &= unchecked((ushort)~PciExpressRegisters.CardPresent);
         Raise(PciExpressRegisters.PresenceChanged);
     }
