@@ -108,12 +108,13 @@ internal sealed class SlotTargets : IDisposable
         }
     }
 
-    /// <summary>Everything is honest from here on: the card is pulled, and what it had is there for the next one.</summary>
+    /// <summary>The slot is honest from here on: what is in it settles, then it is pulled, and what it had is there for the next one.</summary>
     private void Finish()
     {
         Port.OnConfigRead = null;
         Port.CompletesCommands = true;
         Port.Complete();
+        _scene.Pass(LongEnough);
         Port.Yank();
         _scene.Pass(LongEnough);
         Assert.True(_taken.TrueForAll(request => request.Completions == 1), "a request ended twice or never");
