@@ -13,11 +13,17 @@ public enum Verdict
     /// <summary>Requests end with an error; the device is not reset, and others end well.</summary>
     Fails,
 
+    /// <summary>Requests end with an error, and none late; the device is reset, and everything ends well at the end.</summary>
+    FailsAndRecovers,
+
     /// <summary>Requests end after their deadline; the device is reset, and everything ends well at the end.</summary>
     TimesOut,
 
     /// <summary>As <see cref="TimesOut"/>, and the ring breaks later: a second reset, behind which the flush may be refused (decision 18).</summary>
     TimesOutAndBreaks,
+
+    /// <summary>It goes on like this to the end: requests end with an error or late, and others well, with the device reset in between.</summary>
+    Limps,
 
     /// <summary>The device is given up: nothing ends well at the end.</summary>
     GivenUp,
@@ -27,9 +33,6 @@ public enum Verdict
 
     /// <summary>The disk is in service and too small for anything.</summary>
     Empty,
-
-    /// <summary>Each request ends, as one of <see cref="VhostCase.Among"/> where the case names them: it depends on the moment.</summary>
-    Contained,
 
     /// <summary>The device wrote something else and said that it was well: no driver can see that. Nothing but what the device wrote is shown.</summary>
     Deceives,
@@ -51,7 +54,7 @@ public enum VhostRings
 /// <summary>One deviation.</summary>
 /// <param name="Id">The name in the list of hostile cases, with a letter where one of them has several forms.</param>
 /// <param name="Story">What the device does.</param>
-/// <param name="Expected">What has to come of it.</param>
+/// <param name="Expected">What has to come of it, or one of <see cref="Or"/>.</param>
 /// <param name="Arrange">Makes the device do it.</param>
 internal sealed record VhostCase(string Id, string Story, Verdict Expected, Action<VhostDisk> Arrange)
 {
@@ -79,8 +82,11 @@ internal sealed record VhostCase(string Id, string Story, Verdict Expected, Acti
     /// <summary>True when the driver has to cut lengths.</summary>
     internal bool Cuts { get; init; }
 
-    /// <summary>Which verdicts there can be when the case is <see cref="Verdict.Contained"/>; none named: what is asked of every case.</summary>
-    internal Verdict[] Among { get; init; } = [];
+    /// <summary>What else can come of it where that depends on the moment.</summary>
+    internal Verdict[] Or { get; init; } = [];
+
+    /// <summary>True when writes may be with the device at the moment of its reset: the flush behind it is refused then (decision 18).</summary>
+    internal bool MayRefuseFlush { get; init; }
 
     /// <summary>True when nothing may end late.</summary>
     internal bool IsNeverLate { get; init; }
