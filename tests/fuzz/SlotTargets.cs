@@ -175,7 +175,9 @@ internal sealed class SlotTargets : IDisposable
         Port.Insert(card);
     }
 
-    /// <summary>A card of which nothing is certain, from its ids to its capabilities, and which may have several functions. Its registers are plain memory.</summary>
+    /// <summary>
+    /// A card of which nothing is certain, from its ids to its capabilities, and which may have several functions. Its registers are plain memory.
+    /// </summary>
     private void PutInNonsense()
     {
         byte what = _input.Next8();
