@@ -26,12 +26,16 @@ internal sealed partial class VerdictReport
         Recoveries = life.Success ? int.Parse(life.Groups[1].Value) : 0;
         Cut = life.Success ? int.Parse(life.Groups[2].Value) : 0;
         HasDisk = !serial.Contains("VERDICT no disk");
+        IsGivenUp = serial.Contains("virtio-blk: the device is given up");
         IsTooSmall = serial.Contains("VERDICT too small");
         IsMemoryBack = serial.Contains("VERDICT memory is back");
     }
 
     /// <summary>True when a driver took the disk.</summary>
     internal bool HasDisk { get; }
+
+    /// <summary>True when the driver said that it can do no more with the disk.</summary>
+    internal bool IsGivenUp { get; }
 
     /// <summary>True when nothing was done, since there was no room.</summary>
     internal bool IsTooSmall { get; }

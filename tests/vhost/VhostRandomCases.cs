@@ -40,7 +40,7 @@ internal static class VhostRandomCases
     {
         Or = [Verdict.Recovers, Verdict.Fails, Verdict.FailsAndRecovers, Verdict.TimesOut, Verdict.TimesOutAndBreaks, Verdict.Limps],
         MayRefuseFlush = true,
-        Timeout = Soon,
+        Timeout = 3 * Soon,
     };
 
     /// <summary>Every third request is answered by a lie.</summary>
