@@ -8,6 +8,7 @@ internal static class VhostUsedCases
     private const string NotInFlight = "a used id was not in flight";
     private const string Jumped = "the used index says that more buffers were used than were made available";
     private const int Soon = 500;
+    private const int Later = 2500; // where a busy machine must not look like a device that does not answer
 
     /// <summary>The cases.</summary>
     internal static IEnumerable<VhostCase> All =>
@@ -69,7 +70,7 @@ internal static class VhostUsedCases
         {
             disk.MisreadsRings = true;
             disk.Bear(Rewrite);
-        }) { Or = [Verdict.TimesOut], Timeout = Soon, EndsWell = true },
+        }) { Or = [Verdict.TimesOut], Timeout = Later, EndsWell = true },
         new("U18", "the device rewrites the available ring", Verdict.Works, disk => disk.Bear(queue =>
             queue.Split.Scribble(queue.Split.AvailableArea + 4, 2 * queue.Size, new Random(18)))) { Rings = VhostRings.Split },
         new("U19", "the device rewrites indirect tables", Verdict.Works, disk =>
@@ -85,7 +86,7 @@ internal static class VhostUsedCases
                     queue.Running.Scribble(table.Address, (int)table.Length, new Random(19));
                 }
             });
-        }) { Or = [Verdict.TimesOut], Timeout = Soon, EndsWell = true },
+        }) { Or = [Verdict.TimesOut], Timeout = Later, EndsWell = true },
         new("U20", "the used flags are garbage, with EVENT_IDX", Verdict.Works, disk => Ask(disk, queue => queue.Split.WriteFlags(0xFFFF)))
         { Rings = VhostRings.Split },
         new("U20b", "the used flags are garbage, without EVENT_IDX", Verdict.Works, disk =>
@@ -131,7 +132,7 @@ internal static class VhostUsedCases
         {
             Or = [Verdict.FailsAndRecovers, Verdict.TimesOut, Verdict.TimesOutAndBreaks, Verdict.GivenUp],
             MayRefuseFlush = true,
-            Timeout = Soon,
+            Timeout = Later,
         },
         new("U27", "a request is never answered", Verdict.TimesOut, disk => disk.At(5, _ => { })) { Timeout = Soon },
         new("U27b", "nothing is ever answered", Verdict.GivenUp, disk => disk.From(2, _ => { })) { Timeout = Soon },
@@ -158,7 +159,7 @@ internal static class VhostUsedCases
                     stale = null;
                 }
             };
-        }) { Or = [Verdict.TimesOutAndBreaks], Timeout = Soon, EndsWell = true },
+        }) { Or = [Verdict.TimesOutAndBreaks], Timeout = Later, EndsWell = true },
         new("U29", "everything is done at once", Verdict.Works, disk => disk.Bear(_ => { })),
         new("U30", "a buffer is used in the ring of another queue", Verdict.Recovers, disk => disk.WhileHeld(queue =>
         {
