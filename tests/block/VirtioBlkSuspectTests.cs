@@ -110,6 +110,29 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
     }
 
     [Fact]
+    public void What_was_repeated_once_is_a_suspect_the_next_time_as_well()
+    {
+        TestRequest[] requests = [Hold(1), Hold(2)];
+        for (int round = 1; round <= 2; round++)
+        {
+            Break();
+            for (int i = 0; i < requests.Length; i++)
+            {
+                Assert.Single(Device.HeldBack);
+                Device.Complete(0);
+                Disk.Poll();
+                Machine.Run();
+            }
+            Assert.All(requests, request => Assert.Equal((IoStatus.Ok, round), (request.Status, request.Completions)));
+            Assert.All(requests, request => Assert.Equal(IoStatus.Ok, Disk.Submit(request)));
+            Disk.Kick();
+            Machine.Run();
+            Assert.Equal(2, Device.HeldBack.Count);
+        }
+        LetGo();
+    }
+
+    [Fact]
     public void A_suspect_that_is_called_off_keeps_nobody_waiting()
     {
         TestRequest[] requests = [Hold(0), Hold(1), Hold(2)];
