@@ -10,8 +10,8 @@ public sealed partial class VirtioBlk
     private uint _tick;
     private uint _oldestIssue;
 
-    // The shortest timeout that a request brought itself, in ticks; none is shorter as long as one of them is in flight.
-    private uint _shortestOwn = uint.MaxValue;
+    // True when a request since the device was idle brought a timeout of its own.
+    private bool _hasOwnTimeouts;
 
     private uint TimeoutTicks => TicksOf(RequestTimeout);
 
@@ -25,7 +25,7 @@ public sealed partial class VirtioBlk
         ulong now = _virtio.Transport.Clock.Now;
         SetTick(TickOf(now));
         _oldestIssue = _tick;
-        _shortestOwn = uint.MaxValue;
+        _hasOwnTimeouts = false;
         LookAt = now + LookAgainInterval;
     }
 
@@ -41,7 +41,7 @@ public sealed partial class VirtioBlk
     private void NoteTimeout(BlockRequest request)
     {
         request.SubmittedTick = _tick;
-        _shortestOwn = Math.Min(_shortestOwn, TicksOf(request.Timeout));
+        _hasOwnTimeouts = true;
     }
 
     private bool IsOverdue(BlockRequest request, uint issued, uint tick) => tick - issued >= TimeoutTicks || IsOverdue(request, tick);
@@ -53,7 +53,8 @@ public sealed partial class VirtioBlk
     private bool IsPartOverdue()
     {
         uint tick = _tick;
-        if (tick - _oldestIssue < Math.Min(TimeoutTicks, _shortestOwn))
+        // A request's own time counts from its submit, not from when it was issued.
+        if (!_hasOwnTimeouts && tick - _oldestIssue < TimeoutTicks)
         {
             return false;
         }
@@ -77,7 +78,7 @@ public sealed partial class VirtioBlk
     /// <summary>Ends what waited for the device longer than it wanted to; the device has nothing of it.</summary>
     private void EndOverdueWaiting()
     {
-        if (_shortestOwn == uint.MaxValue)
+        if (!_hasOwnTimeouts)
         {
             return;
         }
@@ -100,6 +101,10 @@ public sealed partial class VirtioBlk
             }
             waiting = next;
         }
-        EndAll(ended);
+        if (ended is not null)
+        {
+            EndAll(ended);
+            IssueAndKick();
+        }
     }
 }

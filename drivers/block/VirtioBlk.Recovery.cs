@@ -51,6 +51,7 @@ public sealed partial class VirtioBlk
         _writesFlushed = _writesDone;
         BlockRequest? ended = TakeBack(status, now, mayRepeat: true);
         _oneByOne = true;
+        SetShortWay();
         _toldSinceLook = false; // the doorbell for what is repeated may be lost as well
         // 2. The device begins anew; it has to be the one it was.
         bool restarted = TryRestart();
@@ -65,10 +66,9 @@ public sealed partial class VirtioBlk
         {
             GiveUp(status, now: 0);
         }
-        else if (_failure == IoStatus.Ok)
+        else
         {
-            IssueWaiting();
-            Kick();
+            IssueAndKick();
         }
     }
 

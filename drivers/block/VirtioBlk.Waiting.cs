@@ -63,6 +63,19 @@ public sealed partial class VirtioBlk
         SetShortWay();
     }
 
+    /// <summary>After requests have ended, whose callers may have submitted others, or removed the disk.</summary>
+    private void IssueAndKick()
+    {
+        if (_failure == IoStatus.Ok)
+        {
+            IssueWaiting();
+        }
+        if (_failure == IoStatus.Ok)
+        {
+            Kick();
+        }
+    }
+
     private void IssueWaiting()
     {
         while (_firstWaiting is not null)

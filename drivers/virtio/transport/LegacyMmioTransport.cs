@@ -41,7 +41,7 @@ public sealed class LegacyMmioTransport : MmioTransport
         return Registers.Read32(MmioRegisters.QueuePageNumber) != 0;
     }
 
-    /// <summary>The order of 4.2.4, "Virtqueue Configuration"; false for a ring beyond what a page number of 32 bits can say.</summary>
+    /// <summary>The order of 4.2.4, "Virtqueue Configuration"; failed for a ring beyond what a page number of 32 bits can say.</summary>
     public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         if (!addresses.TryGetPageNumber(PageSize, out uint page))

@@ -137,7 +137,7 @@ public sealed class LegacyPciTransport : VirtioTransport
         return _registers.Read32(QueuePageNumber) != 0;
     }
 
-    /// <summary>Gives the page number of the ring; false for a ring beyond what 32 bits of it can say.</summary>
+    /// <summary>Gives the page number of the ring; failed for a ring beyond what 32 bits of it can say.</summary>
     public override ProbeResult EnableQueue(ushort queue, ushort size, in VirtqueueAddresses addresses)
     {
         if (!addresses.TryGetPageNumber(PageSize, out uint page))
