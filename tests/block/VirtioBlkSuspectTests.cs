@@ -149,6 +149,65 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
         Finish(late);
     }
 
+    [Fact]
+    public void What_is_submitted_where_others_are_ended_by_a_reset_is_no_suspect()
+    {
+        Device.HoldsBack = true;
+        Disk.RequestTimeout = 50_000_000;
+        List<TestRequest> late = [];
+        for (ulong i = 0; i < 2; i++)
+        {
+            TestRequest next = TestRequest.For(BlockOperation.Read, 10 + i, Allocate(512));
+            late.Add(next);
+            TestRequest first = new() { Then = _ => Assert.Equal(IoStatus.Ok, Disk.Submit(next)) };
+            first.Prepare(BlockOperation.Read, i, Allocate(512));
+            Assert.Equal(IoStatus.Ok, Disk.Submit(first));
+        }
+        Disk.Kick();
+        Machine.Run();
+        Machine.FakeClock.Advance(100_000_000);
+        Disk.OnDeadline(Machine.Clock.Now);
+        Machine.Run();
+        Assert.Equal((1ul, 2), (Disk.Recoveries, Device.HeldBack.Count));
+        // Nobody suspects them: one that comes now goes with them.
+        TestRequest third = Submit(BlockOperation.Read, 20, 1);
+        late.Add(third);
+        Disk.Kick();
+        Machine.Run();
+        int together = Device.HeldBack.Count;
+        // With the device for the first time when it breaks: all are repeated.
+        Break();
+        LetGo();
+        Finish([.. late]);
+        Assert.All(late, request => Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions)));
+        Assert.Equal(3, together);
+    }
+
+    [Fact]
+    public void What_is_submitted_where_a_new_capacity_is_told_is_no_suspect()
+    {
+        Device.HoldsBack = true;
+        Submit(BlockOperation.Write, 0, 1);
+        Disk.Kick();
+        Machine.Run();
+        Device.CompleteAll();
+        Disk.Poll();
+        TestRequest[] reads = [TestRequest.For(BlockOperation.Read, 1, Allocate(512)), TestRequest.For(BlockOperation.Read, 2, Allocate(512))];
+        Disk.Listener = new Reading(reads);
+        // A flush that is lost: it ends, and nobody waits.
+        TestRequest flush = Submit(BlockOperation.Flush, 0, 0);
+        Disk.Kick();
+        Machine.Run();
+        Device.SetCapacity(60);
+        Break();
+        Assert.Equal((IoStatus.DeviceError, 1ul, 2), (flush.Status, Disk.Recoveries, Device.HeldBack.Count));
+        Disk.Listener = null;
+        Break();
+        LetGo();
+        Finish(reads);
+        Assert.All(reads, request => Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions)));
+    }
+
     private TestRequest Hold(ulong sector)
     {
         Device.HoldsBack = true;
@@ -169,5 +228,16 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
         Device.AskForReset();
         Disk.Poll();
         Machine.Run();
+    }
+
+    private sealed class Reading(TestRequest[] reads) : BlockListener
+    {
+        public override void OnResized(BlockDevice disk)
+        {
+            foreach (TestRequest read in reads)
+            {
+                Assert.Equal(IoStatus.Ok, disk.Submit(read));
+            }
+        }
     }
 }
