@@ -34,7 +34,7 @@ internal static class VhostUsedCases
                 disk.Finish(request);
                 request.Ring.Push(request.Chain.Id, 4097, request.Chain.Descriptors);
             });
-        }) { Or = [Verdict.Limps], Timeout = Soon },
+        }) { Or = [Verdict.Limps, Verdict.TimesOutAndBreaks], Timeout = Soon },
         new("U06", "a used id is that of a descriptor in the middle of a chain", Verdict.Recovers, disk =>
             disk.Lie(queue => queue.Running.Push(disk.Held[2].Chain.Members[1], 4097))) { Rings = VhostRings.Split, Says = NotInFlight },
         new("U07", "the used index is one too far", Verdict.Recovers, disk => disk.Lie(queue => queue.Split.WriteIndex((ushort)(queue.Split.UsedIndex + 9))))
