@@ -11,6 +11,8 @@ public sealed class PciBridge
     private const uint ClosedWindow = 0x0000_FFF0; // base above limit
 
     private readonly PciHost _host;
+    private ulong _prefetchableStart;
+    private ulong _prefetchableEnd;
 
     internal PciBridge(PciHost host, PciAddress address, PciBridge? parent)
     {
@@ -71,8 +73,19 @@ public sealed class PciBridge
             return false;
         }
         Room.Open(start, start + length);
+        _prefetchableStart = _prefetchableEnd = 0;
         return true;
     }
+
+    /// <summary>
+    /// True when a range of memory lies in one of its windows, and in those of the bridges in front of it. An access to another place goes elsewhere:
+    /// a function behind it that says it is there names what belongs to somebody else.
+    /// </summary>
+    internal bool LetsThrough(ulong start, ulong length) =>
+        (IsIn(start, length, Room.Start, Room.Start + Room.Length) || IsIn(start, length, _prefetchableStart, _prefetchableEnd)) &&
+        (Parent is null || Parent.LetsThrough(start, length));
+
+    private static bool IsIn(ulong start, ulong length, ulong from, ulong end) => from != 0 && start >= from && start < end && length <= end - start;
 
     /// <summary>Takes room on a bus: of the window of the bridge to it, or of the machine's on a root bus; false when there is none left.</summary>
     internal static bool TryTakeRoom(PciHost host, PciBridge? parent, ulong length, out ulong address) =>
@@ -100,5 +113,11 @@ public sealed class PciBridge
         {
             Room.Open(start, end);
         }
+        uint bounds = _host.ReadConfig32(Address, PciRegisters.PrefetchableBase);
+        bool isLong = (bounds & PciRegisters.PrefetchableIs64Bit) != 0;
+        ulong high = isLong ? _host.ReadConfig32(Address, PciRegisters.PrefetchableBaseUpper) : 0;
+        ulong highLimit = isLong ? _host.ReadConfig32(Address, PciRegisters.PrefetchableLimitUpper) : 0;
+        _prefetchableStart = high << 32 | (bounds & 0xFFF0) << 16;
+        _prefetchableEnd = (highLimit << 32 | bounds & 0xFFF0_0000) + WindowUnit;
     }
 }

@@ -32,6 +32,12 @@ public static class PciRegisters
     public const ushort MemoryLimit = 0x22;
     /// <summary>A bridge: base and limit of the window for prefetchable memory, 32 bits.</summary>
     public const ushort PrefetchableBase = 0x24;
+    /// <summary>A bridge: set in that base when the window's addresses have 64 bits.</summary>
+    public const uint PrefetchableIs64Bit = 1;
+    /// <summary>A bridge: the upper half of that base, 32 bits.</summary>
+    public const ushort PrefetchableBaseUpper = 0x28;
+    /// <summary>A bridge: the upper half of that limit, 32 bits.</summary>
+    public const ushort PrefetchableLimitUpper = 0x2C;
     /// <summary>The subsystem's vendor, 16 bits.</summary>
     public const ushort SubsystemVendorId = 0x2C;
     /// <summary>The subsystem, 16 bits.</summary>

@@ -121,6 +121,11 @@ public sealed partial class ScannedPciFunction
             {
                 continue;
             }
+            if (bar.Address != 0 && Parent is not null && !Parent.LetsThrough(bar.Address, bar.Length))
+            {
+                bar = new PciBar(0, bar.Length, false, bar.Is64Bit, bar.IsPrefetchable);
+                _bars[i] = bar;
+            }
             if (bar.Address != 0)
             {
                 Parent?.Room.Note(bar.Address, bar.Length);

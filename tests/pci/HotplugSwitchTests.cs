@@ -186,6 +186,28 @@ public sealed class HotplugSwitchTests : IDisposable
         Assert.Equal(1, _scene.Functions.BridgeCount);
     }
 
+    /// <summary>Accesses to such a place go elsewhere: what answers there belongs to somebody else, and may be in service.</summary>
+    [Fact]
+    public void A_card_that_says_its_registers_are_where_another_device_has_them_reaches_nothing_of_that()
+    {
+        FakeVirtioPciDevice disk = _scene.Machine.Plug(HotplugScene.Disk(), 0, 5);
+        ulong place = disk.BarAddress(FakeVirtioPciDevice.RegisterBar);
+        _scene.Watch();
+        FakeVirtioPciDevice card = HotplugScene.Disk();
+        int low = PciRegisters.Bar0 + 4 * FakeVirtioPciDevice.RegisterBar;
+        card.OnConfigRead = (offset, width, value) => width != 4 ? value
+            : offset == low ? value & 15 | (uint)place : offset == low + 4 ? (uint)(place >> 32) : value;
+        Port.Insert(card);
+        _scene.Pass(Second);
+        Assert.Equal((0, 1), (disk.Device.Resets, _scene.Devices.Count));
+        Port.Yank();
+        _scene.Machine.MayMiss = true;
+        _scene.Pass(Second);
+        Port.Insert(HotplugScene.Disk());
+        _scene.RunUntil(() => _scene.Devices.Count == 2);
+        _scene.Read(_scene.TheDisk);
+    }
+
     public void Dispose() => _scene.Dispose();
 
     private static (FakePciBridge Upstream, FakePciBridge[] Ports) Insert(HotplugScene scene)
