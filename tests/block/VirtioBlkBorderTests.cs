@@ -5,7 +5,6 @@ using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Block;
 using VirtioSharp.Tests.Fakes.Virtio;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Block;

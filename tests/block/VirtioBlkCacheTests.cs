@@ -3,7 +3,6 @@ using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Block;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Block;

@@ -1,7 +1,7 @@
 // Control messages, word by word: what is answered, what is refused, and what nobody asked for (virtio 5.3.6.2).
 using VirtioSharp.Drivers.Console;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Console;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Console;

@@ -3,10 +3,10 @@ using VirtioSharp.Drivers.Console;
 using VirtioSharp.Drivers.Platform;
 using VirtioSharp.Drivers.Virtio;
 using VirtioSharp.Drivers.Virtio.Transport;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Console;
 using VirtioSharp.Tests.Fakes.Virtio;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Console;

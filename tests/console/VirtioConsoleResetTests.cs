@@ -1,7 +1,7 @@
 // Consoles of several ports that fail: counted, begun anew, given up (virtio 2.1.2).
 using VirtioSharp.Drivers.Console;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes.Console;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Console;

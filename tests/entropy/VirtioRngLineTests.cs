@@ -7,7 +7,6 @@ using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Entropy;
 using VirtioSharp.Tests.Fakes.Virtio;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Entropy;

@@ -1,7 +1,7 @@
 // Plays a hostile case at a place: probe, requests, end, and once more with a device that behaves.
 using VirtioSharp.Drivers.Block;
 using VirtioSharp.Drivers.Platform;
-using VirtioSharp.Tests.Pci;
+using VirtioSharp.Tests.Contracts;
 using Xunit;
 
 namespace VirtioSharp.Tests.Hostile;

@@ -1,5 +1,6 @@
 // BARs at their edges: sizes that make no sense, addresses that do not stick, decoding that is off meanwhile, functions that were set up anew.
 using VirtioSharp.Drivers.Pci;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Pci;
 using Xunit;

@@ -1,6 +1,7 @@
 // Hot-plug slots at their edges: which ports have one, what is turned on and off, who hears of what, and when.
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Pci;
 using VirtioSharp.Tests.Fakes.Virtio;

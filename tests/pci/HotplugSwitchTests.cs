@@ -1,6 +1,7 @@
 // Switches that are plugged in while the machine runs: numbers, windows and slots for what is behind them.
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Pci;
 using VirtioSharp.Tests.Fakes.Virtio;

@@ -1,6 +1,7 @@
 // Room, windows and lists once more: what firmware gave out, what is too much, what is just enough.
 using VirtioSharp.Drivers.Pci;
 using VirtioSharp.Drivers.Platform;
+using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Pci;
 using Xunit;

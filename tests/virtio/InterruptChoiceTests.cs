@@ -9,7 +9,6 @@ using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Block;
 using VirtioSharp.Tests.Fakes.Console;
 using VirtioSharp.Tests.Fakes.Virtio;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Virtio;

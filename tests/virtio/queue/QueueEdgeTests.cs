@@ -8,7 +8,6 @@ using VirtioSharp.Tests.Backends.Fake;
 using VirtioSharp.Tests.Contracts;
 using VirtioSharp.Tests.Fakes;
 using VirtioSharp.Tests.Fakes.Virtio;
-using VirtioSharp.Tests.Pci;
 using Xunit;
 
 namespace VirtioSharp.Tests.Virtio.Queue;
