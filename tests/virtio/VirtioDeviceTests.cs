@@ -196,6 +196,81 @@ public sealed class VirtioDeviceTests : IDisposable
         device.Stop();
     }
 
+    [Theory]
+    [InlineData(8)]
+    [InlineData(7)]
+    public void A_field_of_64_bits_is_read_when_the_configuration_ends_with_it(int length)
+    {
+        VirtioDevice device = BeginWithConfig(new FakeBlockDevice(64), length);
+        Assert.Equal(length >= 8, device.TryReadConfig64(0, out ulong sectors));
+        Assert.Equal(length >= 8 ? 64ul : 0, sectors);
+        device.Stop();
+    }
+
+    [Theory]
+    [InlineData(12)]
+    [InlineData(11)]
+    public void A_field_of_32_bits_is_written_when_the_configuration_ends_with_it(int length)
+    {
+        FakeConsoleDevice console = new();
+        console.OfferedFeatures |= FakeConsoleDevice.EmergencyWrite;
+        VirtioDevice device = BeginWithConfig(console, length, FakeConsoleDevice.EmergencyWrite);
+        Assert.Equal(length >= 12, device.TryWriteConfig32(8, 'x'));
+        Assert.Equal(length >= 12 ? [(byte)'x'] : [], console.Emergency);
+        device.Stop();
+    }
+
+    [Theory]
+    [InlineData(16)]
+    [InlineData(15)]
+    public void A_field_of_32_bits_is_read_when_the_configuration_ends_with_it(int length)
+    {
+        FakeBlockDevice disk = new(64);
+        disk.Limit(7, 4096);
+        VirtioDevice device = BeginWithConfig(disk, length, FakeBlockDevice.SegMax | FakeBlockDevice.SizeMax);
+        Assert.Equal(length >= 16 ? 7u : 0, device.ReadConfig32(12));
+        device.Stop();
+    }
+
+    [Theory]
+    [InlineData(4)]
+    [InlineData(3)]
+    public void A_field_of_16_bits_is_read_when_the_configuration_ends_with_it(int length)
+    {
+        FakeConsoleDevice console = new();
+        console.SetSize(80, 25);
+        VirtioDevice device = BeginWithConfig(console, length, FakeConsoleDevice.HasSize);
+        Assert.Equal(length >= 4 ? 25 : 0, device.ReadConfig16(2));
+        device.Stop();
+    }
+
+    [Theory]
+    [InlineData(33)]
+    [InlineData(32)]
+    public void A_byte_is_read_and_written_when_it_is_the_last_of_the_configuration(int length)
+    {
+        FakeBlockDevice disk = new(64);
+        disk.OfferedFeatures |= FakeBlockDevice.ConfigWriteCache | FakeBlockDevice.Flush;
+        VirtioDevice device = BeginWithConfig(disk, length, FakeBlockDevice.ConfigWriteCache | FakeBlockDevice.Flush);
+        Assert.Equal(length >= 33, device.TryWriteConfig8(32, 1));
+        Assert.Equal(length >= 33 ? 1 : 0, device.ReadConfig8(32));
+        device.Stop();
+    }
+
+    [Fact]
+    public void Only_queues_that_were_created_can_be_asked_for()
+    {
+        VirtioDevice device = Begin(Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64))));
+        device.PrepareInterrupts(1);
+        Assert.ThrowsAny<Exception>(() => device.Queue(0));
+        Assert.True(device.CreateQueue(0, 64, out Virtqueue? queue).IsBound);
+        Assert.Same(queue, device.Queue(0));
+        Assert.ThrowsAny<Exception>(() => device.Queue(1));
+        Assert.ThrowsAny<Exception>(() => device.Queue(-1));
+        device.Stop();
+        device.FreeQueues();
+    }
+
     [Fact]
     public void Sixty_four_bits_that_belong_together_are_read_again_until_the_generation_holds_still()
     {
@@ -227,6 +302,17 @@ public sealed class VirtioDeviceTests : IDisposable
         {
             _machine.Dispose();
         }
+    }
+
+    /// <summary>A device whose capability says that its configuration has this length, with these features agreed on.</summary>
+    private VirtioDevice BeginWithConfig(FakeVirtioDevice fake, int length, ulong features = 0)
+    {
+        FakeVirtioPciDevice function = Plug(new FakeVirtioPciDevice(fake));
+        function.Set32(function.ConfigCapability + 12, (uint)length);
+        VirtioDevice device = Open(function);
+        Assert.True(device.Negotiate(VirtioFeature.Version1 | features, 0).IsBound);
+        Assert.Equal((uint)length, device.Transport.ConfigLength);
+        return device;
     }
 
     private VirtioDevice Open(FakeVirtioDevice device) => Open(Plug(new FakeVirtioPciDevice(device)));
