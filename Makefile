@@ -76,7 +76,7 @@ conformance: setup ## which test shows which requirement of the specification: w
 	@awk -F '|' '/^\| [A-Z]/ { level = ($$2 ~ /DEV-/ ? "device" : "driver") $$3; all[level]++; if ($$5 ~ /^ \*/) reason[level]++ } \
 	    END { for (l in all) printf "%-20s %3d requirements, %3d shown by tests, %3d with a reason\n", l, all[l], all[l] - reason[l], reason[l] }' docs/spec-map.md
 
-mutants: setup ## changes drivers/ in some 6000 places, FILES=drivers/pci only there, and says which changes no test notices; two hours
+mutants: setup ## changes drivers/ in some 6000 places, FILES=drivers/pci only there, and says which changes no test notices; an hour or two
 	@for step in prepare run report; do tools/run-mutants $$step build/mutants $(FILES) || exit 1; done
 
 format: setup ## checks the layout of the sources
