@@ -13,16 +13,13 @@ namespace VirtioSharp.Tests.Block;
 /// The device can be changed until <see cref="Disk"/> is used for the first time. At the end the disk is removed, no rule may have been
 /// broken, and nothing may be left over.
 /// </summary>
-public abstract class DiskScene : IDisposable
+public abstract class DiskScene : MachineScene
 {
     private readonly List<DmaBuffer> _buffers = [];
     private VirtioBlk? _disk;
 
     /// <summary>Makes a machine for a device.</summary>
     protected DiskScene(FakeBlockDevice device) => Device = device;
-
-    /// <summary>The machine.</summary>
-    protected FakeMachine Machine { get; } = new();
 
     /// <summary>The device.</summary>
     protected FakeBlockDevice Device { get; }
@@ -42,21 +39,12 @@ public abstract class DiskScene : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    protected override void End()
     {
-        try
+        Disk.Remove();
+        foreach (DmaBuffer buffer in _buffers)
         {
-            Disk.Remove();
-            foreach (DmaBuffer buffer in _buffers)
-            {
-                Machine.Dma.Free(buffer);
-            }
-            Machine.Violations.AssertEmpty();
-            Machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            Machine.Dispose();
+            Machine.Dma.Free(buffer);
         }
     }
 
@@ -74,6 +62,33 @@ public abstract class DiskScene : IDisposable
         TestRequest request = TestRequest.For(operation, sector, sectors == 0 ? default : Allocate(sectors * 512));
         Assert.Equal(IoStatus.Ok, Disk.Submit(request));
         return request;
+    }
+
+    /// <summary>Submits a request that the device keeps.</summary>
+    protected TestRequest Hold(BlockOperation operation, ulong sector, uint sectors)
+    {
+        Device.HoldsBack = true;
+        TestRequest request = Submit(operation, sector, sectors);
+        Disk.Kick();
+        Machine.Run();
+        return request;
+    }
+
+    /// <summary>The device does what it kept, and keeps nothing more.</summary>
+    protected void LetGo()
+    {
+        Device.HoldsBack = false;
+        Device.CompleteAll();
+    }
+
+    /// <summary>The device asks for a reset, and the driver looks.</summary>
+    protected void Reset()
+    {
+        _ = Disk;
+        Machine.Run();
+        Device.AskForReset();
+        Disk.Poll();
+        Machine.Run();
     }
 
     /// <summary>A request for a range without a buffer.</summary>

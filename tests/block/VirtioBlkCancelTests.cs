@@ -162,12 +162,6 @@ public sealed class VirtioBlkCancelTests() : DiskScene(new FakeBlockDevice(8192,
         return request;
     }
 
-    private void LetGo()
-    {
-        Device.HoldsBack = false;
-        Device.CompleteAll();
-    }
-
     private void Wait(ulong nanoseconds)
     {
         ulong end = Machine.Clock.Now + nanoseconds;

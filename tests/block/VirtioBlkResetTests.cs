@@ -309,29 +309,4 @@ public sealed class VirtioBlkResetTests : DiskScene
         TestRequest flush = TestRequest.For(BlockOperation.Flush, 0, default);
         return Do(flush);
     }
-
-    /// <summary>Submits a request that the device keeps.</summary>
-    private TestRequest Hold(BlockOperation operation, ulong sector, uint sectors)
-    {
-        Device.HoldsBack = true;
-        TestRequest request = Submit(operation, sector, sectors);
-        Disk.Kick();
-        Machine.Run();
-        return request;
-    }
-
-    private void LetGo()
-    {
-        Device.HoldsBack = false;
-        Device.CompleteAll();
-    }
-
-    private void Reset()
-    {
-        _ = Disk;
-        Machine.Run();
-        Device.AskForReset();
-        Disk.Poll();
-        Machine.Run();
-    }
 }

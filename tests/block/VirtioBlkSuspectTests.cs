@@ -29,14 +29,14 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
     public void What_comes_while_the_last_suspect_is_with_the_device_waits_and_is_not_suspected_with_it()
     {
         TestRequest suspect = Hold(0);
-        Break();
+        Reset();
         TestRequest[] late = [Hold(1), Hold(2)];
         Assert.Equal((1, 1), (Disk.PartsInFlight, Device.HeldBack.Count));
-        Break();
+        Reset();
         Assert.Equal((IoStatus.DeviceError, 1), (suspect.Status, suspect.Completions));
         Assert.Equal((2, 1ul), (Device.HeldBack.Count, Disk.Repeats));
         // These were with it for the first time when it breaks now.
-        Break();
+        Reset();
         Assert.Equal((1, 3ul), (Device.HeldBack.Count, Disk.Repeats));
         LetGo();
         Finish(late);
@@ -49,11 +49,11 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
         Device.HoldsBack = true;
         TestRequest[] requests = [.. Enumerable.Range(0, 6).Select(i => Hold((ulong)i))];
         Disk.MaxRecoveries = 10;
-        Break();
+        Reset();
         foreach (int culprit in new[] { 0, 1, 2 })
         {
             Assert.Single(Device.HeldBack);
-            Break();
+            Reset();
             Assert.Equal(IoStatus.DeviceError, requests[culprit].Status);
             Assert.Equal(3 - culprit + 2, requests.Count(request => request.Status == IoStatus.InFlight));
         }
@@ -94,7 +94,7 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
             Disk.Kick();
             Machine.Run();
             Assert.Equal(Depth, Device.HeldBack.Count);
-            Break();
+            Reset();
             for (int i = 0; i < Depth; i++)
             {
                 Assert.Equal(reset * Depth - Depth + i, ended);
@@ -115,7 +115,7 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
         TestRequest[] requests = [Hold(1), Hold(2)];
         for (int round = 1; round <= 2; round++)
         {
-            Break();
+            Reset();
             for (int i = 0; i < requests.Length; i++)
             {
                 Assert.Single(Device.HeldBack);
@@ -136,7 +136,7 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
     public void A_suspect_that_is_called_off_keeps_nobody_waiting()
     {
         TestRequest[] requests = [Hold(0), Hold(1), Hold(2)];
-        Break();
+        Reset();
         Assert.True(Disk.TryCancel(requests[1]));
         Assert.True(Disk.TryCancel(requests[2]));
         TestRequest[] late = [Hold(3), Hold(4)];
@@ -176,7 +176,7 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
         Machine.Run();
         int together = Device.HeldBack.Count;
         // With the device for the first time when it breaks: all are repeated.
-        Break();
+        Reset();
         LetGo();
         Finish([.. late]);
         Assert.All(late, request => Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions)));
@@ -199,36 +199,16 @@ public sealed class VirtioBlkSuspectTests() : DiskScene(new FakeBlockDevice(64))
         Disk.Kick();
         Machine.Run();
         Device.SetCapacity(60);
-        Break();
+        Reset();
         Assert.Equal((IoStatus.DeviceError, 1ul, 2), (flush.Status, Disk.Recoveries, Device.HeldBack.Count));
         Disk.Listener = null;
-        Break();
+        Reset();
         LetGo();
         Finish(reads);
         Assert.All(reads, request => Assert.Equal((IoStatus.Ok, 1), (request.Status, request.Completions)));
     }
 
-    private TestRequest Hold(ulong sector)
-    {
-        Device.HoldsBack = true;
-        TestRequest request = Submit(BlockOperation.Read, sector, 1);
-        Disk.Kick();
-        Machine.Run();
-        return request;
-    }
-
-    private void LetGo()
-    {
-        Device.HoldsBack = false;
-        Device.CompleteAll();
-    }
-
-    private void Break()
-    {
-        Device.AskForReset();
-        Disk.Poll();
-        Machine.Run();
-    }
+    private TestRequest Hold(ulong sector) => Hold(BlockOperation.Read, sector, 1);
 
     private sealed class Reading(TestRequest[] reads) : BlockListener
     {

@@ -12,21 +12,21 @@ namespace VirtioSharp.Tests.Console;
 /// The device can be changed until <see cref="Console"/> is used for the first time. At the end the console is removed, no rule may have been
 /// broken, and nothing may be left over.
 /// </summary>
-public abstract class ConsoleScene : IDisposable
+public abstract class ConsoleScene : MachineScene
 {
     private VirtioConsole? _console;
 
     /// <summary>Makes a machine for a device.</summary>
     protected ConsoleScene(FakeConsoleDevice device) => Device = device;
 
-    /// <summary>The machine.</summary>
-    protected FakeMachine Machine { get; } = new();
-
     /// <summary>The device.</summary>
     protected FakeConsoleDevice Device { get; }
 
     /// <summary>What the listener of the ports was told since somebody looked last.</summary>
     protected Watcher Ports { get; } = new();
+
+    /// <summary>Who hears of ports; <see cref="Ports"/> where a test has nobody of its own.</summary>
+    protected virtual ConsoleDeviceListener PortListener => Ports;
 
     /// <summary>The driver in service.</summary>
     protected VirtioConsole Console
@@ -37,26 +37,14 @@ public abstract class ConsoleScene : IDisposable
             {
                 Machine.Plug(Device);
                 _console = FakeBinding.AttachOne<VirtioConsole>(Machine);
-                _console.PortListener = Ports;
+                _console.PortListener = PortListener;
             }
             return _console;
         }
     }
 
     /// <inheritdoc/>
-    public void Dispose()
-    {
-        try
-        {
-            Console.Remove();
-            Machine.Violations.AssertEmpty();
-            Machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            Machine.Dispose();
-        }
-    }
+    protected override void End() => Console.Remove();
 
     /// <summary>The port with a number, which has to be there.</summary>
     protected ConsolePort Port(int number) => Enumerable.Range(0, Console.PortCount).Select(Console.Port).Single(port => port.Number == number);

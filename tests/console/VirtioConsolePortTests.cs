@@ -12,40 +12,25 @@ using Xunit;
 namespace VirtioSharp.Tests.Console;
 
 /// <summary>Ports that come, are opened, closed and go; a device of 4 ports.</summary>
-public sealed class VirtioConsolePortTests : IDisposable
+public sealed class VirtioConsolePortTests() : ConsoleScene(new FakeConsoleDevice(ports: 4))
 {
-    private readonly FakeMachine _machine = new();
-    private readonly FakeConsoleDevice _device = new(ports: 4);
-    private readonly Watcher _watcher = new();
-    private VirtioConsole? _console;
+    private readonly Notes _notes = new();
 
-    private VirtioConsole Console
-    {
-        get
-        {
-            if (_console is null)
-            {
-                _machine.Plug(_device);
-                _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
-                _console.PortListener = _watcher;
-            }
-            return _console;
-        }
-    }
+    protected override ConsoleDeviceListener PortListener => _notes;
 
     [Fact]
     [Trait("Requirement", "CONSOLE-MULTIPORT-1")]
     public void The_driver_says_that_it_is_ready_and_ports_are_answered()
     {
-        _device.Plug(1, "org.example.port");
-        _device.Plug(2);
+        Device.Plug(1, "org.example.port");
+        Device.Plug(2);
         Settle();
-        Assert.Equal([(0u, 0, 1), (1u, 3, 1), (2u, 3, 1)], _device.Messages.Select(each => (each.Port, (int)each.Event, (int)each.Value)));
-        Assert.Equal([1, 2], Ports().Select(port => port.Number));
-        Assert.Equal("org.example.port", Encoding.UTF8.GetString(Ports()[0].Name));
-        Assert.Equal(["console0p1", "console0p2"], Ports().Select(port => port.Label));
-        Assert.All(Ports(), port => Assert.Equal((false, false, true), (port.IsConsole, port.IsOpen, port.IsHostOpen)));
-        Assert.True(_watcher.Changed.Count >= 2);
+        Assert.Equal([(0u, 0, 1), (1u, 3, 1), (2u, 3, 1)], Device.Messages.Select(each => (each.Port, (int)each.Event, (int)each.Value)));
+        Assert.Equal([1, 2], All().Select(port => port.Number));
+        Assert.Equal("org.example.port", Encoding.UTF8.GetString(All()[0].Name));
+        Assert.Equal(["console0p1", "console0p2"], All().Select(port => port.Label));
+        Assert.All(All(), port => Assert.Equal((false, false, true), (port.IsConsole, port.IsOpen, port.IsHostOpen)));
+        Assert.True(_notes.Changed.Count >= 2);
     }
 
     [Fact]
@@ -54,13 +39,13 @@ public sealed class VirtioConsolePortTests : IDisposable
     [Trait("Requirement", "CONSOLE-MULTIPORT-4")]
     public void A_console_port_is_opened_and_the_device_is_told()
     {
-        _device.Plug(0, isConsole: true);
+        Device.Plug(0, isConsole: true);
         Settle();
-        Assert.Equal((true, true), (Ports()[0].IsConsole, Ports()[0].IsOpen));
-        Assert.Contains((0u, (ushort)6, (ushort)1), _device.Messages);
-        _device.Say(0, 4, 1);
+        Assert.Equal((true, true), (All()[0].IsConsole, All()[0].IsOpen));
+        Assert.Contains((0u, (ushort)6, (ushort)1), Device.Messages);
+        Device.Say(0, 4, 1);
         Settle();
-        Assert.Equal(2, _device.Messages.Count(each => each == (0u, 6, 1)));
+        Assert.Equal(2, Device.Messages.Count(each => each == (0u, 6, 1)));
     }
 
     [Fact]
@@ -68,52 +53,52 @@ public sealed class VirtioConsolePortTests : IDisposable
     {
         for (int i = 0; i < 4; i++)
         {
-            _device.Plug(i);
+            Device.Plug(i);
         }
         Settle();
         for (int i = 0; i < 4; i++)
         {
-            Ports()[i].Open();
+            All()[i].Open();
             byte[] text = Encoding.ASCII.GetBytes("to the host " + i);
-            Assert.Equal((uint)text.Length, Ports()[i].Write(text));
-            _device.Type(Encoding.ASCII.GetBytes("to the guest " + i), i);
+            Assert.Equal((uint)text.Length, All()[i].Write(text));
+            Device.Type(Encoding.ASCII.GetBytes("to the guest " + i), i);
         }
         Settle();
         for (int i = 0; i < 4; i++)
         {
-            Assert.Equal("to the host " + i, Encoding.ASCII.GetString([.. _device.Ports[i].Output]));
-            Assert.Equal("to the guest " + i, ReadAll(Ports()[i]));
+            Assert.Equal("to the host " + i, Encoding.ASCII.GetString([.. Device.Ports[i].Output]));
+            Assert.Equal("to the guest " + i, ReadAll(All()[i]));
         }
     }
 
     [Fact]
     public void What_is_written_before_the_host_opens_waits_and_nothing_is_lost()
     {
-        _device.Plug(1, isHostOpen: false);
+        Device.Plug(1, isHostOpen: false);
         Settle();
-        ConsolePort port = Ports()[0];
+        ConsolePort port = All()[0];
         byte[] bytes = new byte[10_000];
         new Random(1).NextBytes(bytes);
         int written = (int)port.Write(bytes);
         Assert.InRange(written, 1, 9_999);
         Settle();
-        Assert.Empty(_device.Ports[1].Output);
+        Assert.Empty(Device.Ports[1].Output);
         Assert.True(port.HasUnsent);
-        Ear ear = new();
+        Counter ear = new();
         port.Listener = ear;
-        _device.SetHostOpen(1, true);
+        Device.SetHostOpen(1, true);
         Waiting.Until(
             Console,
-            _machine.Clock,
+            Machine.Clock,
             () =>
             {
                 written += (int)port.Write(bytes.AsSpan(written));
                 return written == bytes.Length && !port.HasUnsent;
             },
             "the bytes");
-        Assert.Equal(bytes, _device.Ports[1].Output);
+        Assert.Equal(bytes, Device.Ports[1].Output);
         Assert.Equal((1, 0), (ear.Opened, ear.Closed));
-        _device.SetHostOpen(1, false);
+        Device.SetHostOpen(1, false);
         Settle();
         Assert.Equal((1, 1, false), (ear.Opened, ear.Closed, port.IsHostOpen));
     }
@@ -121,10 +106,10 @@ public sealed class VirtioConsolePortTests : IDisposable
     [Fact]
     public void The_host_sends_to_open_ports_only_and_what_came_before_a_close_can_be_read()
     {
-        _device.Plug(1);
+        Device.Plug(1);
         Settle();
-        ConsolePort port = Ports()[0];
-        _device.Type("abc"u8, 1);
+        ConsolePort port = All()[0];
+        Device.Type("abc"u8, 1);
         Settle();
         Assert.Equal("", ReadAll(port));
         port.Open();
@@ -133,35 +118,35 @@ public sealed class VirtioConsolePortTests : IDisposable
         port.Close();
         Settle();
         Assert.Equal("abc", ReadAll(port));
-        Assert.Equal([(1u, 6, 1), (1u, 6, 0)], _device.Messages.Where(each => each.Event == 6).Select(each => (each.Port, (int)each.Event, (int)each.Value)));
+        Assert.Equal([(1u, 6, 1), (1u, 6, 0)], Device.Messages.Where(each => each.Event == 6).Select(each => (each.Port, (int)each.Event, (int)each.Value)));
         Assert.False(port.IsOpen);
     }
 
     [Fact]
     public void A_port_that_is_taken_away_fails_and_is_the_same_when_it_comes_again()
     {
-        _device.Plug(1, "first");
+        Device.Plug(1, "first");
         Settle();
-        ConsolePort port = Ports()[0];
-        Ear ear = new();
+        ConsolePort port = All()[0];
+        Counter ear = new();
         port.Listener = ear;
         port.Open();
-        _device.Type("left over"u8, 1);
+        Device.Type("left over"u8, 1);
         Settle();
-        _device.Unplug(1);
+        Device.Unplug(1);
         Settle();
         Assert.True(port.IsFailed);
         Assert.Equal((0, 0u, 0u, false), (Console.PortCount, port.Write("x"u8), port.Read(new byte[10]), port.HasUnsent));
-        Assert.Equal([port], _watcher.Removed);
+        Assert.Equal([port], _notes.Removed);
         Assert.Equal((1, null), (ear.Closed, port.Listener));
 
-        _device.Plug(1, "second", isHostOpen: false);
+        Device.Plug(1, "second", isHostOpen: false);
         Settle();
-        Assert.Same(port, Ports()[0]);
+        Assert.Same(port, All()[0]);
         Assert.Equal((false, false, false, "second"), (port.IsFailed, port.IsOpen, port.IsHostOpen, Encoding.UTF8.GetString(port.Name)));
         Assert.Equal("", ReadAll(port));
         port.Open();
-        _device.Type("anew"u8, 1);
+        Device.Type("anew"u8, 1);
         Settle();
         Assert.Equal("anew", ReadAll(port));
         Assert.Equal(1, ear.Closed);
@@ -172,129 +157,129 @@ public sealed class VirtioConsolePortTests : IDisposable
     [InlineData(true)]
     public void Bytes_on_their_way_when_the_port_goes_hinder_nothing_later(bool isSlow)
     {
-        _device.Plug(1);
+        Device.Plug(1);
         Settle();
-        ConsolePort port = Ports()[0];
+        ConsolePort port = All()[0];
         port.Open();
-        _device.Ports[1].TransmitCredit = isSlow ? 0 : int.MaxValue;
+        Device.Ports[1].TransmitCredit = isSlow ? 0 : int.MaxValue;
         for (int round = 0; round < 20; round++)
         {
             byte[] bytes = new byte[5000];
             port.Write(bytes);
-            _machine.Run();
-            _device.Unplug(1);
-            _device.Ports[1].TransmitCredit = int.MaxValue;
+            Machine.Run();
+            Device.Unplug(1);
+            Device.Ports[1].TransmitCredit = int.MaxValue;
             Settle();
-            _device.Ports[1].Output.Clear();
-            _device.Plug(1);
+            Device.Ports[1].Output.Clear();
+            Device.Plug(1);
             Settle();
             Assert.Equal(3u, port.Write("abc"u8));
             Settle();
-            Assert.Equal("abc"u8.ToArray(), _device.Ports[1].Output);
+            Assert.Equal("abc"u8.ToArray(), Device.Ports[1].Output);
         }
     }
 
     [Fact]
     public void A_thousand_comings_and_goings_leave_one_port_and_no_memory_behind()
     {
-        _device.Plug(3);
+        Device.Plug(3);
         Settle();
-        int pieces = _machine.FakeDma.AllocationCount;
+        int pieces = Machine.FakeDma.AllocationCount;
         for (int i = 0; i < 1000; i++)
         {
-            _device.Unplug(3);
-            _device.Plug(3, "again");
+            Device.Unplug(3);
+            Device.Plug(3, "again");
             Settle();
         }
-        Assert.Equal((1, pieces), (Console.PortCount, _machine.FakeDma.AllocationCount));
+        Assert.Equal((1, pieces), (Console.PortCount, Machine.FakeDma.AllocationCount));
     }
 
     [Fact]
     public void Sizes_are_told_for_each_port()
     {
-        _device.SetSize(80, 25);
-        _device.Plug(0, isConsole: true);
-        _device.Plug(1, isConsole: true);
+        Device.SetSize(80, 25);
+        Device.Plug(0, isConsole: true);
+        Device.Plug(1, isConsole: true);
         Settle();
-        Ear ear = new();
-        Ports()[1].Listener = ear;
-        Assert.Equal((80, 25), (Ports()[0].Columns, Ports()[0].Rows));
-        Assert.Equal((0, 0), (Ports()[1].Columns, Ports()[1].Rows));
-        _device.Resize(1, 132, 43);
-        _device.Resize(0, 100, 30);
+        Counter ear = new();
+        All()[1].Listener = ear;
+        Assert.Equal((80, 25), (All()[0].Columns, All()[0].Rows));
+        Assert.Equal((0, 0), (All()[1].Columns, All()[1].Rows));
+        Device.Resize(1, 132, 43);
+        Device.Resize(0, 100, 30);
         Settle();
-        Assert.Equal((132, 43, 1), (Ports()[1].Columns, Ports()[1].Rows, ear.Resized));
-        Assert.Equal((100, 30), (Ports()[0].Columns, Ports()[0].Rows));
+        Assert.Equal((132, 43, 1), (All()[1].Columns, All()[1].Rows, ear.Resized));
+        Assert.Equal((100, 30), (All()[0].Columns, All()[0].Rows));
     }
 
     [Fact]
     public void After_a_reset_ports_are_announced_again_and_are_as_open_as_they_were()
     {
-        _device.Plug(0, isConsole: true);
-        _device.Plug(1, "stays");
-        _device.Plug(2);
+        Device.Plug(0, isConsole: true);
+        Device.Plug(1, "stays");
+        Device.Plug(2);
         Settle();
-        Ports()[1].Open();
+        All()[1].Open();
         Settle();
-        ConsolePort[] before = Ports();
-        _device.AskForReset();
+        ConsolePort[] before = All();
+        Device.AskForReset();
         Settle();
         Assert.Equal(1ul, Console.Recoveries);
-        Assert.Equal(before, Ports());
-        Assert.Equal([true, true, false], Ports().Select(port => port.IsOpen));
-        Assert.Equal([true, true, false], _device.Ports.Take(3).Select(port => port.IsGuestOpen));
-        Assert.Equal(3u, Ports()[1].Write("abc"u8));
-        _device.Type("xyz"u8, 1);
+        Assert.Equal(before, All());
+        Assert.Equal([true, true, false], All().Select(port => port.IsOpen));
+        Assert.Equal([true, true, false], Device.Ports.Take(3).Select(port => port.IsGuestOpen));
+        Assert.Equal(3u, All()[1].Write("abc"u8));
+        Device.Type("xyz"u8, 1);
         Settle();
-        Assert.Equal("abc"u8.ToArray(), _device.Ports[1].Output);
-        Assert.Equal("xyz", ReadAll(Ports()[1]));
+        Assert.Equal("abc"u8.ToArray(), Device.Ports[1].Output);
+        Assert.Equal("xyz", ReadAll(All()[1]));
     }
 
     [Fact]
     public void A_port_that_does_not_come_again_after_a_reset_takes_no_bytes_with_it()
     {
-        _device.Plug(1);
+        Device.Plug(1);
         Settle();
-        _device.Ports[1].IsPlugged = false;
-        _device.AskForReset();
+        Device.Ports[1].IsPlugged = false;
+        Device.AskForReset();
         Settle();
-        Ports()[0].Write("abc"u8);
+        All()[0].Write("abc"u8);
         Settle();
-        Assert.Empty(_device.Ports[1].Output);
-        Assert.Equal((false, true), (Ports()[0].IsHostOpen, Ports()[0].HasUnsent));
+        Assert.Empty(Device.Ports[1].Output);
+        Assert.Equal((false, true), (All()[0].IsHostOpen, All()[0].HasUnsent));
     }
 
     [Fact]
     public void Answers_wait_while_the_device_does_not_take_them()
     {
-        _device.IsDeaf = true;
+        Device.IsDeaf = true;
         for (int i = 0; i < 4; i++)
         {
-            _device.Plug(i, isConsole: true);
+            Device.Plug(i, isConsole: true);
         }
         Settle();
         for (int i = 0; i < 100; i++)
         {
-            Ports()[i % 4].Close();
-            Ports()[i % 4].Open();
+            All()[i % 4].Close();
+            All()[i % 4].Open();
         }
         Settle();
-        Assert.InRange(_device.Messages.Count, 9, 16);
-        _device.Listen();
+        Assert.InRange(Device.Messages.Count, 9, 16);
+        Device.Listen();
         Settle();
-        Assert.All(_device.Ports, port => Assert.True(port.IsGuestOpen));
+        Assert.All(Device.Ports, port => Assert.True(port.IsGuestOpen));
     }
 
     [Fact]
     public void The_device_can_be_removed_by_a_listener()
     {
-        _device.Plug(1);
+        Device.Plug(1);
         Settle();
-        Ports()[0].Listener = new Remover(Console);
-        _device.SetHostOpen(1, false);
+        All()[0].Listener = new Remover(Console);
+        Device.SetHostOpen(1, false);
         Settle();
         Assert.True(Console.IsFailed);
-        Assert.Equal(0, _device.Status);
+        Assert.Equal(0, Device.Status);
     }
 
     [Fact]
@@ -336,57 +321,30 @@ public sealed class VirtioConsolePortTests : IDisposable
     [InlineData(true)]
     public void Last_words_need_nothing_but_the_offer(bool isBroken)
     {
-        _device.OfferedFeatures |= FakeConsoleDevice.EmergencyWrite;
+        Device.OfferedFeatures |= FakeConsoleDevice.EmergencyWrite;
         _ = Console;
         if (isBroken)
         {
             Console.MaxRecoveries = 0;
-            _machine.Run();
-            _device.Queues[2].PushUsed(60_000, 1);
+            Machine.Run();
+            Device.Queues[2].PushUsed(60_000, 1);
             Console.Poll();
             Assert.True(Console.IsFailed);
         }
         Assert.True(Console.TryWriteEmergency((byte)'!'));
-        Assert.Equal([(byte)'!'], _device.Emergency);
+        Assert.Equal([(byte)'!'], Device.Emergency);
     }
 
     [Fact]
     public void Without_the_offer_there_are_no_last_words()
     {
         Assert.False(Console.TryWriteEmergency((byte)'!'));
-        Assert.Empty(_device.Emergency);
+        Assert.Empty(Device.Emergency);
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            Console.Remove();
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
+    private ConsolePort[] All() => [.. Enumerable.Range(0, Console.PortCount).Select(Console.Port)];
 
-    private ConsolePort[] Ports() => [.. Enumerable.Range(0, Console.PortCount).Select(Console.Port)];
-
-    /// <summary>Lets machine and driver work until nothing moves any more.</summary>
-    private void Settle()
-    {
-        ulong end = _machine.Clock.Now + 50_000_000;
-        Waiting.Until(Console, _machine.Clock, () => _machine.Clock.Now >= end, "the time");
-    }
-
-    private static string ReadAll(ConsolePort port)
-    {
-        byte[] into = new byte[1000];
-        return Encoding.ASCII.GetString(into, 0, (int)port.Read(into));
-    }
-
-    private sealed class Watcher : ConsoleDeviceListener
+    private sealed class Notes : ConsoleDeviceListener
     {
         public List<ConsolePort> Changed { get; } = [];
 
@@ -397,7 +355,7 @@ public sealed class VirtioConsolePortTests : IDisposable
         public override void OnPortRemoved(ConsolePort port) => Removed.Add(port);
     }
 
-    private sealed class Ear : ConsoleListener
+    private sealed class Counter : ConsoleListener
     {
         public int Opened { get; private set; }
 

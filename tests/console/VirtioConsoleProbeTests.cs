@@ -12,9 +12,8 @@ using Xunit;
 namespace VirtioSharp.Tests.Console;
 
 /// <summary>Devices that are probed by hand, with a driver that is arranged for.</summary>
-public sealed class VirtioConsoleProbeTests : IDisposable
+public sealed class VirtioConsoleProbeTests : MachineScene
 {
-    private readonly FakeMachine _machine = new();
     private readonly VirtioConsoleDriver _driver = new();
 
     [Theory]
@@ -26,19 +25,19 @@ public sealed class VirtioConsoleProbeTests : IDisposable
         for (int allocation = 1; ; allocation++)
         {
             FakeConsoleDevice device = new(ports: ports);
-            _machine.FakeDma.FailAllocation(allocation);
+            Machine.FakeDma.FailAllocation(allocation);
             ProbeResult result = Probe(device, out Device? bound);
-            _machine.FakeDma.FailAllocation(0);
+            Machine.FakeDma.FailAllocation(0);
             Assert.Equal(result.IsBound, bound is not null);
             Assert.Equal(!result.IsBound, device.WasGivenUp);
             if (bound is VirtioConsole console)
             {
                 Assert.Equal(ports == 0 ? 1 : 0, console.PortCount);
                 bound.Remove();
-                _machine.AssertNothingLeaked();
+                Machine.AssertNothingLeaked();
                 break;
             }
-            _machine.AssertNothingLeaked();
+            Machine.AssertNothingLeaked();
             Assert.Equal(ProbeStatus.Failed, result.Status);
             reasons.Add(result.Reason);
         }
@@ -70,10 +69,10 @@ public sealed class VirtioConsoleProbeTests : IDisposable
     public void A_device_that_does_not_agree_on_features_is_refused_before_anything_else_is_done()
     {
         FakeConsoleDevice device = new(ports: 2) { RefusesFeatures = _ => true };
-        int before = _machine.FakeDma.AllocationCount;
+        int before = Machine.FakeDma.AllocationCount;
         Assert.Equal(ProbeStatus.Failed, Probe(device, out Device? bound).Status);
         Assert.Null(bound);
-        Assert.Equal(before, _machine.FakeDma.AllocationCount);
+        Assert.Equal(before, Machine.FakeDma.AllocationCount);
         Assert.True(device.WasGivenUp);
     }
 
@@ -123,7 +122,7 @@ public sealed class VirtioConsoleProbeTests : IDisposable
         List<string> names = [];
         for (int i = 0; i < 4; i++)
         {
-            _machine.FakeDma.FailAllocation(i == 1 ? 3 : 0);
+            Machine.FakeDma.FailAllocation(i == 1 ? 3 : 0);
             if (Probe(new FakeConsoleDevice(), out Device? bound).IsBound)
             {
                 names.Add(bound!.Name);
@@ -133,23 +132,10 @@ public sealed class VirtioConsoleProbeTests : IDisposable
         Assert.Equal(["console0", "console1", "console2"], names);
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private ProbeResult Probe(FakeConsoleDevice device, out Device? bound)
     {
         VirtioDriverTable drivers = new();
         drivers.Add(_driver);
-        return new VirtioMmioDriver(drivers).Probe(_machine.Plug(new FakeMmioDevice(_machine, device, 2)), out bound);
+        return new VirtioMmioDriver(drivers).Probe(Machine.Plug(new FakeMmioDevice(Machine, device, 2)), out bound);
     }
 }

@@ -10,9 +10,8 @@ using Xunit;
 namespace VirtioSharp.Tests.Console;
 
 /// <summary>What was received stays, what was not yet sent is sent, what was on its way is counted.</summary>
-public sealed class VirtioConsoleRecoveryTests : IDisposable
+public sealed class VirtioConsoleRecoveryTests : MachineScene
 {
-    private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new FakeConsoleDevice().SetSize(80, 25);
     private readonly VirtioConsole _console;
     private readonly ConsolePort _port;
@@ -20,8 +19,8 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
 
     public VirtioConsoleRecoveryTests()
     {
-        _machine.Plug(_device);
-        _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
+        Machine.Plug(_device);
+        _console = FakeBinding.AttachOne<VirtioConsole>(Machine);
         _port = _console.Port(0);
         _port.Listener = _ear;
     }
@@ -34,19 +33,19 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
     {
         for (int round = 0; round < 5; round++)
         {
-            _machine.Run();
+            Machine.Run();
             Break(what);
             _console.Poll();
             Assert.False(_console.IsFailed);
             Assert.Equal((ulong)round + 1, _console.Recoveries);
             byte[] text = Encoding.ASCII.GetBytes($"round {round}");
             Assert.Equal((uint)text.Length, _port.Write(text));
-            Waiting.Until(_console, _machine.Clock, () => !_port.HasUnsent, "the output");
+            Waiting.Until(_console, Machine.Clock, () => !_port.HasUnsent, "the output");
             Assert.True(_device.Output.AsSpan().EndsWith(text));
             _device.Type(text);
             byte[] into = new byte[text.Length];
             uint read = 0;
-            Waiting.Until(_console, _machine.Clock, () => (read += _port.Read(into.AsSpan((int)read))) == into.Length, "the input");
+            Waiting.Until(_console, Machine.Clock, () => (read += _port.Read(into.AsSpan((int)read))) == into.Length, "the input");
             Assert.Equal(text, into);
         }
         Assert.Equal(0ul, _port.BytesInDoubt);
@@ -57,7 +56,7 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
     {
         _device.MostInput = 3;
         _device.Type("abcdefghi"u8);
-        _machine.Run();
+        Machine.Run();
         _console.Poll();
         byte[] into = new byte[4];
         Assert.Equal(4u, _port.Read(into));
@@ -70,7 +69,7 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
         List<byte> rest = [];
         Waiting.Until(
             _console,
-            _machine.Clock,
+            Machine.Clock,
             () =>
             {
                 uint read = _port.Read(into);
@@ -79,7 +78,7 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
             },
             "the rest");
         Assert.Equal("ijkl"u8.ToArray(), rest);
-        _machine.Run();
+        Machine.Run();
         Assert.Equal(8, _device.ReceiveBuffers);
     }
 
@@ -89,12 +88,12 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
         _device.TransmitCredit = 0;
         Assert.Equal(5u, _port.Write("first"u8));
         Assert.Equal(6u, _port.Write("second"u8));
-        _machine.Run();
+        Machine.Run();
         _device.AskForReset();
         _device.TransmitCredit = int.MaxValue;
         int writable = _ear.Writable;
         _console.Poll();
-        Waiting.Until(_console, _machine.Clock, () => !_port.HasUnsent, "the output");
+        Waiting.Until(_console, Machine.Clock, () => !_port.HasUnsent, "the output");
         Assert.Equal("second"u8.ToArray(), _device.Output);
         Assert.Equal(5ul, _port.BytesInDoubt);
         Assert.True(_ear.Writable > writable, "nobody heard that there is room again");
@@ -109,22 +108,22 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
         for (int i = 0; i <= recoveries; i++)
         {
             Assert.False(_console.IsFailed);
-            _machine.Run();
+            Machine.Run();
             Break("breaks its receive queue");
             _console.Poll();
         }
         Assert.True(_console.IsFailed);
         Assert.Equal((ulong)recoveries, _console.Recoveries);
-        Assert.Equal(0, _machine.HandlerCount);
+        Assert.Equal(0, Machine.HandlerCount);
     }
 
     [Fact]
     public void A_reset_that_nobody_told_of_is_noticed_when_the_console_is_looked_at()
     {
-        _machine.Run();
+        Machine.Run();
         _device.AskForReset();
         _console.Virtio.TakeConfigChange();
-        Waiting.Until(_console, _machine.Clock, () => _console.Recoveries == 1, "the recovery");
+        Waiting.Until(_console, Machine.Clock, () => _console.Recoveries == 1, "the recovery");
     }
 
     [Fact]
@@ -146,19 +145,7 @@ public sealed class VirtioConsoleRecoveryTests : IDisposable
         Assert.Equal(1, _ear.Resized);
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _console.Remove();
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
+    protected override void End() => _console.Remove();
 
     private void Break(string what)
     {

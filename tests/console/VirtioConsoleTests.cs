@@ -10,19 +10,18 @@ using Xunit;
 namespace VirtioSharp.Tests.Console;
 
 /// <summary><see cref="VirtioConsole"/> on the fake machine.</summary>
-public sealed class VirtioConsoleTests : IDisposable
+public sealed class VirtioConsoleTests : MachineScene
 {
     private const ulong Second = 1_000_000_000;
 
-    private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new();
     private readonly VirtioConsole _console;
     private readonly ConsolePort _port;
 
     public VirtioConsoleTests()
     {
-        _machine.Plug(_device);
-        _console = FakeBinding.AttachOne<VirtioConsole>(_machine);
+        Machine.Plug(_device);
+        _console = FakeBinding.AttachOne<VirtioConsole>(Machine);
         _port = _console.Port(0);
     }
 
@@ -34,12 +33,12 @@ public sealed class VirtioConsoleTests : IDisposable
     {
         _device.Queues[0].LoseSignals = lost;
         _device.Type("x"u8);
-        ulong end = _machine.Clock.Now + Second;
+        ulong end = Machine.Clock.Now + Second;
         byte[] into = new byte[8];
         while (_port.Read(into) == 0)
         {
             SleepAsTheRunLoopDoes();
-            Assert.True(_machine.Clock.Now < end, "the input was never found");
+            Assert.True(Machine.Clock.Now < end, "the input was never found");
         }
         Assert.Equal((byte)'x', into[0]);
     }
@@ -52,12 +51,12 @@ public sealed class VirtioConsoleTests : IDisposable
         _device.Queues[1].LoseNotifications = doorbell ? 1 : 0;
         _device.Queues[1].LoseSignals = doorbell ? 0 : 1;
         byte[] text = Encoding.ASCII.GetBytes(new string('a', 5000) + new string('b', 5000));
-        ulong end = _machine.Clock.Now + Second / 10;
+        ulong end = Machine.Clock.Now + Second / 10;
         Assert.Equal((uint)text.Length, _port.Write(text));
         while (_port.HasUnsent)
         {
             SleepAsTheRunLoopDoes();
-            Assert.True(_machine.Clock.Now < end, "the output never ends");
+            Assert.True(Machine.Clock.Now < end, "the output never ends");
         }
         Assert.Equal(text, _device.Output);
         Assert.Equal(doorbell ? 1ul : 0, _console.LostDoorbells);
@@ -73,13 +72,13 @@ public sealed class VirtioConsoleTests : IDisposable
         {
             written += (int)_port.Write(piece);
         }
-        _machine.Run();
+        Machine.Run();
         int held = _device.Ports[0].Transmit.Count;
         Assert.Equal(12_000, written);
         Assert.InRange(held, 1, 4);
         _device.TransmitCredit = int.MaxValue;
-        ulong end = _machine.Clock.Now + Second;
-        while (_port.HasUnsent && _machine.Clock.Now < end)
+        ulong end = Machine.Clock.Now + Second;
+        while (_port.HasUnsent && Machine.Clock.Now < end)
         {
             SleepAsTheRunLoopDoes();
         }
@@ -89,9 +88,9 @@ public sealed class VirtioConsoleTests : IDisposable
     [Fact]
     public void An_idle_console_is_looked_at_a_few_times_a_second_and_no_more()
     {
-        ulong end = _machine.Clock.Now + 10 * Second;
+        ulong end = Machine.Clock.Now + 10 * Second;
         int wakes = 0;
-        while (_machine.Clock.Now < end)
+        while (Machine.Clock.Now < end)
         {
             SleepAsTheRunLoopDoes();
             wakes++;
@@ -99,24 +98,12 @@ public sealed class VirtioConsoleTests : IDisposable
         Assert.InRange(wakes, 10, 100);
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _console.Remove();
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
+    protected override void End() => _console.Remove();
 
     private void SleepAsTheRunLoopDoes()
     {
-        _machine.Clock.WaitForInterrupt(_console.NextDeadline);
-        ulong now = _machine.Clock.Now;
+        Machine.Clock.WaitForInterrupt(_console.NextDeadline);
+        ulong now = Machine.Clock.Now;
         if (_console.NextDeadline <= now)
         {
             _console.OnDeadline(now);

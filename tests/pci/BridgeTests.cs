@@ -13,21 +13,21 @@ using Xunit;
 namespace VirtioSharp.Tests.Pci;
 
 /// <summary>Trees of bridges on machines with and without firmware.</summary>
-public sealed class BridgeTests : IDisposable
+public sealed class BridgeTests : MachineScene
 {
-    private readonly FakeMachine _machine = new() { HasRoomForBars = true };
+    public BridgeTests() => Machine.HasRoomForBars = true;
 
     [Fact]
     public void A_disk_behind_bridges_behind_bridges_works_without_firmware()
     {
-        FakePciBridge outer = _machine.Plug(new FakePciBridge(), 0, 2);
-        FakePciBridge middle = _machine.PlugBehind(outer, new FakePciBridge());
-        FakePciBridge inner = _machine.PlugBehind(middle, new FakePciBridge(), 3);
-        FakePciBridge beside = _machine.PlugBehind(middle, new FakePciBridge(), 4);
-        FakePciBridge second = _machine.Plug(new FakePciBridge(), 0, 5);
+        FakePciBridge outer = Machine.Plug(new FakePciBridge(), 0, 2);
+        FakePciBridge middle = Machine.PlugBehind(outer, new FakePciBridge());
+        FakePciBridge inner = Machine.PlugBehind(middle, new FakePciBridge(), 3);
+        FakePciBridge beside = Machine.PlugBehind(middle, new FakePciBridge(), 4);
+        FakePciBridge second = Machine.Plug(new FakePciBridge(), 0, 5);
         FakeBlockDevice disk = new(16);
-        _machine.PlugBehind(inner, new FakeVirtioPciDevice(disk), 1);
-        VirtioBlk driver = FakeBinding.AttachOne<VirtioBlk>(_machine);
+        Machine.PlugBehind(inner, new FakeVirtioPciDevice(disk), 1);
+        VirtioBlk driver = FakeBinding.AttachOne<VirtioBlk>(Machine);
         ReadOne(driver);
         driver.Remove();
         Assert.Equal([(0, 1, 4), (1, 2, 4), (2, 3, 3), (2, 4, 4), (0, 5, 5)], Numbers(outer, middle, inner, beside, second));
@@ -37,12 +37,12 @@ public sealed class BridgeTests : IDisposable
     [Fact]
     public void A_disk_behind_bridges_that_firmware_set_up_works_and_no_bridge_is_written()
     {
-        _machine.HasRoomForBars = false;
-        FakePciBridge outer = _machine.Plug(new FakePciBridge(0, 8, 12), 0, 2);
-        FakePciBridge inner = _machine.PlugBehind(outer, new FakePciBridge(8, 10, 11));
-        _machine.PlugBehind(inner, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
+        Machine.HasRoomForBars = false;
+        FakePciBridge outer = Machine.Plug(new FakePciBridge(0, 8, 12), 0, 2);
+        FakePciBridge inner = Machine.PlugBehind(outer, new FakePciBridge(8, 10, 11));
+        Machine.PlugBehind(inner, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
         outer.OnConfigWrite = inner.OnConfigWrite = (_, _, _) => throw new InvalidOperationException("a bridge was written");
-        VirtioBlk driver = FakeBinding.AttachOne<VirtioBlk>(_machine);
+        VirtioBlk driver = FakeBinding.AttachOne<VirtioBlk>(Machine);
         ReadOne(driver);
         driver.Remove();
     }
@@ -50,13 +50,13 @@ public sealed class BridgeTests : IDisposable
     [Fact]
     public void Bridges_that_let_nobody_reach_memory_are_told_to_when_a_function_behind_them_is_enabled()
     {
-        _machine.HasRoomForBars = false;
-        FakePciBridge outer = _machine.Plug(new FakePciBridge(0, 8, 12), 0, 2);
-        FakePciBridge inner = _machine.PlugBehind(outer, new FakePciBridge(8, 10, 11));
-        _machine.PlugBehind(inner, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
+        Machine.HasRoomForBars = false;
+        FakePciBridge outer = Machine.Plug(new FakePciBridge(0, 8, 12), 0, 2);
+        FakePciBridge inner = Machine.PlugBehind(outer, new FakePciBridge(8, 10, 11));
+        Machine.PlugBehind(inner, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
         outer.Set16(PciRegisters.Command, PciRegisters.CommandMemory);
         inner.Set16(PciRegisters.Command, PciRegisters.CommandMemory);
-        VirtioBlk driver = FakeBinding.AttachOne<VirtioBlk>(_machine);
+        VirtioBlk driver = FakeBinding.AttachOne<VirtioBlk>(Machine);
         ReadOne(driver);
         driver.Remove();
     }
@@ -79,12 +79,12 @@ public sealed class BridgeTests : IDisposable
         {
             FakePciBridge bridge = random.Next(3) == 0 ? new FakeRootPort() : new FakePciBridge();
             FakePciBridge? behind = bridges.Count == 0 || random.Next(3) == 0 ? null : bridges[random.Next(bridges.Count)];
-            bridges.Add(behind is null ? _machine.Plug(bridge, 0, (byte)(i + 1)) : _machine.PlugBehind(behind, bridge, (byte)(i + 1)));
+            bridges.Add(behind is null ? Machine.Plug(bridge, 0, (byte)(i + 1)) : Machine.PlugBehind(behind, bridge, (byte)(i + 1)));
             FakePciFunction card = new(0x8086, i);
             card.AddMemoryBar(0, new FakeMemoryBar(0x1000ul << random.Next(12)), is64Bit: random.Next(2) == 0);
-            cards.Add(_machine.PlugBehind(bridge, card, 31));
+            cards.Add(Machine.PlugBehind(bridge, card, 31));
         }
-        PciScan scan = PciScan.Run(_machine);
+        PciScan scan = PciScan.Run(Machine);
         Assert.Equal(bridges.Count + cards.Count, scan.Count);
         AssertNested([.. bridges]);
         for (int i = 0; i < scan.Count; i++)
@@ -104,13 +104,13 @@ public sealed class BridgeTests : IDisposable
     [InlineData(64ul << 20)]
     public void A_window_is_as_large_as_a_large_BAR_behind_it(ulong length)
     {
-        FakePciBridge outer = _machine.Plug(new FakePciBridge(), 0, 2);
-        FakePciBridge inner = _machine.PlugBehind(outer, new FakePciBridge());
+        FakePciBridge outer = Machine.Plug(new FakePciBridge(), 0, 2);
+        FakePciBridge inner = Machine.PlugBehind(outer, new FakePciBridge());
         FakePciFunction card = new(0x8086, 1);
         card.AddMemoryBar(0, new FakeMemoryBar(length), is64Bit: true, isPrefetchable: true);
         card.AddMemoryBar(2, new FakeMemoryBar(0x1000));
-        _machine.PlugBehind(inner, card);
-        PciScan scan = PciScan.Run(_machine);
+        Machine.PlugBehind(inner, card);
+        PciScan scan = PciScan.Run(Machine);
         Assert.True(scan[2].TryMapBar(0, out _));
         Assert.True(scan[2].TryMapBar(2, out _));
         Assert.True(inner.WindowEnd - inner.WindowStart > length);
@@ -121,12 +121,12 @@ public sealed class BridgeTests : IDisposable
     public void Where_there_is_no_room_the_function_is_not_usable_and_its_neighbour_is()
     {
         using CapturedLog log = new();
-        FakePciBridge bridge = _machine.Plug(new FakePciBridge(), 0, 2);
+        FakePciBridge bridge = Machine.Plug(new FakePciBridge(), 0, 2);
         FakePciFunction large = new(0x8086, 1);
         large.AddMemoryBar(0, new HugeBar(), is64Bit: true);
-        _machine.PlugBehind(bridge, large);
-        _machine.PlugBehind(bridge, new FakeVirtioPciDevice(new FakeBlockDevice(16)), 1);
-        PciScan scan = PciScan.Run(_machine);
+        Machine.PlugBehind(bridge, large);
+        Machine.PlugBehind(bridge, new FakeVirtioPciDevice(new FakeBlockDevice(16)), 1);
+        PciScan scan = PciScan.Run(Machine);
         Assert.False(scan[1].TryMapBar(0, out _));
         Assert.True(scan[2].TryMapBar(FakeVirtioPciDevice.RegisterBar, out _));
         Assert.Single(log.Entries, entry => entry.Contains("no room for a BAR", StringComparison.Ordinal));
@@ -140,13 +140,13 @@ public sealed class BridgeTests : IDisposable
         using CapturedLog log = new();
         for (ulong length = 1 << 28; length > 0; length /= 2)
         {
-            while (_machine.TryAssignMemory(length, out _))
+            while (Machine.TryAssignMemory(length, out _))
             {
             }
         }
-        FakePciBridge bridge = _machine.Plug(new FakePciBridge(), 0, 2);
-        _machine.PlugBehind(bridge, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
-        VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(_machine);
+        FakePciBridge bridge = Machine.Plug(new FakePciBridge(), 0, 2);
+        Machine.PlugBehind(bridge, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
+        VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(Machine);
         Assert.Contains(log.Entries, entry => entry.Contains("window of a bridge", StringComparison.Ordinal));
         Assert.False(bridge.PassesAddress(0x1000, isPorts: false));
         ReadOne(disk);
@@ -160,9 +160,9 @@ public sealed class BridgeTests : IDisposable
         List<FakePciBridge> bridges = [];
         for (int i = 0; i < 300; i++)
         {
-            bridges.Add(i < 200 ? Port(i) : _machine.PlugBehind(bridges[i - 200], new FakePciBridge()));
+            bridges.Add(i < 200 ? Port(i) : Machine.PlugBehind(bridges[i - 200], new FakePciBridge()));
         }
-        PciScan scan = PciScan.Run(_machine);
+        PciScan scan = PciScan.Run(Machine);
         Assert.Equal(255, scan.BridgeCount);
         Assert.Contains(log.Entries, entry => entry.Contains("bus numbers", StringComparison.Ordinal));
         Assert.All(bridges.Where(bridge => bridge.Secondary != 0), bridge => Assert.True(bridge.Secondary <= bridge.Subordinate));
@@ -172,17 +172,17 @@ public sealed class BridgeTests : IDisposable
         {
             FakePciBridge bridge = new();
             bridge.Set8(PciRegisters.HeaderType, PciRegisters.HeaderBridge | PciRegisters.HeaderMultifunction);
-            return _machine.Plug(bridge, 0, (byte)(index / 8 + 1), (byte)(index % 8));
+            return Machine.Plug(bridge, 0, (byte)(index / 8 + 1), (byte)(index % 8));
         }
     }
 
     [Fact]
     public void Bridges_of_one_host_bridge_get_no_numbers_of_another()
     {
-        _machine.RootBuses.Add(3);
-        FakePciBridge[] first = [.. Enumerable.Range(1, 4).Select(i => _machine.Plug(new FakePciBridge(), 0, (byte)i))];
-        FakePciBridge second = _machine.Plug(new FakePciBridge(), 3, 1);
-        PciScan.Run(_machine);
+        Machine.RootBuses.Add(3);
+        FakePciBridge[] first = [.. Enumerable.Range(1, 4).Select(i => Machine.Plug(new FakePciBridge(), 0, (byte)i))];
+        FakePciBridge second = Machine.Plug(new FakePciBridge(), 3, 1);
+        PciScan.Run(Machine);
         Assert.Equal([1, 2, 0, 0], first.Select(bridge => (int)bridge.Secondary));
         Assert.Equal(4, second.Secondary);
     }
@@ -190,12 +190,12 @@ public sealed class BridgeTests : IDisposable
     [Fact]
     public void Each_segment_has_buses_of_its_own()
     {
-        _machine.Segments = 3;
-        FakePciBridge first = _machine.Plug(new FakePciBridge(), 0, 1);
-        FakePciBridge second = _machine.Plug(new FakePciBridge(), 0, 1, segment: 2);
-        _machine.PlugBehind(first, new FakePciFunction(0x8086, 1));
-        _machine.PlugBehind(second, new FakePciFunction(0x8086, 2));
-        PciScan scan = PciScan.Run(_machine);
+        Machine.Segments = 3;
+        FakePciBridge first = Machine.Plug(new FakePciBridge(), 0, 1);
+        FakePciBridge second = Machine.Plug(new FakePciBridge(), 0, 1, segment: 2);
+        Machine.PlugBehind(first, new FakePciFunction(0x8086, 1));
+        Machine.PlugBehind(second, new FakePciFunction(0x8086, 2));
+        PciScan scan = PciScan.Run(Machine);
         Assert.Equal((4, 1, 1), (scan.Count, first.Secondary, second.Secondary));
         Assert.Equal((2, 1, 2), (scan[3].Address.Segment, scan[3].Address.Bus, scan[3].ReadConfig16(PciRegisters.DeviceId)));
         scan.Forget(scan.FindBridge(first.Address)!);
@@ -210,11 +210,11 @@ public sealed class BridgeTests : IDisposable
     public void A_bridge_whose_numbers_do_not_stick_is_not_followed(ushort register)
     {
         using CapturedLog log = new();
-        FakePciBridge broken = _machine.Plug(new FakePciBridge(), 0, 1);
+        FakePciBridge broken = Machine.Plug(new FakePciBridge(), 0, 1);
         broken.OnConfigWrite = (offset, _, _) => offset == register;
-        _machine.PlugBehind(broken, new FakePciFunction(0x8086, 1));
-        _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(16)), 0, 2);
-        PciScan scan = PciScan.Run(_machine);
+        Machine.PlugBehind(broken, new FakePciFunction(0x8086, 1));
+        Machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(16)), 0, 2);
+        PciScan scan = PciScan.Run(Machine);
         Assert.Equal((2, 0), (scan.Count, scan.BridgeCount));
         Assert.Contains(log.Entries, entry => entry.Contains("bus numbers", StringComparison.Ordinal));
     }
@@ -225,11 +225,11 @@ public sealed class BridgeTests : IDisposable
     public void A_bridge_whose_window_does_not_stick_lets_nothing_through_and_harms_nobody(ushort register, bool reachesMemory)
     {
         using CapturedLog log = new();
-        FakePciBridge broken = _machine.Plug(new FakePciBridge(), 0, 1);
+        FakePciBridge broken = Machine.Plug(new FakePciBridge(), 0, 1);
         broken.OnConfigWrite = (offset, _, _) => offset == register;
-        _machine.PlugBehind(broken, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
-        _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(16)), 0, 2);
-        DeviceTable devices = FakeBinding.Attach(_machine, out List<ProbeResult> results);
+        Machine.PlugBehind(broken, new FakeVirtioPciDevice(new FakeBlockDevice(16)));
+        Machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(16)), 0, 2);
+        DeviceTable devices = FakeBinding.Attach(Machine, out List<ProbeResult> results);
         Assert.Equal((reachesMemory, true), (results[1].IsBound, results[2].IsBound)); // behind it by way of config space
         Assert.Contains(log.Entries, entry => entry.Contains("window", StringComparison.Ordinal));
         Assert.Equal(0, broken.Get16(PciRegisters.Command) & PciRegisters.CommandMemory);
@@ -237,18 +237,6 @@ public sealed class BridgeTests : IDisposable
         {
             ReadOne(Assert.IsType<VirtioBlk>(devices[i]));
             devices[i].Remove();
-        }
-    }
-
-    public void Dispose()
-    {
-        try
-        {
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
         }
     }
 
@@ -276,14 +264,14 @@ public sealed class BridgeTests : IDisposable
 
     private void ReadOne(VirtioBlk disk)
     {
-        Assert.True(_machine.Dma.TryAllocate(512, 512, out DmaBuffer buffer));
+        Assert.True(Machine.Dma.TryAllocate(512, 512, out DmaBuffer buffer));
         TestRequest request = TestRequest.For(BlockOperation.Read, 0, buffer);
         Assert.Equal(IoStatus.Ok, disk.Submit(request));
         disk.Kick();
-        _machine.Run();
+        Machine.Run();
         disk.Poll();
         Assert.Equal((1, IoStatus.Ok), (request.Completions, request.Status));
-        _machine.Dma.Free(buffer);
+        Machine.Dma.Free(buffer);
     }
 
     private sealed class HugeBar : FakeBar

@@ -14,9 +14,8 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio;
 
 /// <summary>The memory of the fake machine is an IOMMU: addresses of the device are no pointers, and what is not lent is refused.</summary>
-public sealed class AccessPlatformTests : IDisposable
+public sealed class AccessPlatformTests : MachineScene
 {
-    private readonly FakeMachine _machine = new();
     private readonly FakeBlockDevice _disk = new(64);
 
     [Fact]
@@ -24,8 +23,8 @@ public sealed class AccessPlatformTests : IDisposable
     public unsafe void A_disk_reaches_a_buffer_from_the_submit_to_the_completion_and_nothing_around_it()
     {
         FakeIommu.Require(_disk);
-        FakeVirtioPciDevice function = _machine.Plug(_disk);
-        BlockDevice disk = FakeBinding.AttachOne<BlockDevice>(_machine);
+        FakeVirtioPciDevice function = Machine.Plug(_disk);
+        BlockDevice disk = FakeBinding.AttachOne<BlockDevice>(Machine);
         Assert.Equal(VirtioFeature.AccessPlatform | VirtioFeature.OrderPlatform,
             _disk.DriverFeatures & (VirtioFeature.AccessPlatform | VirtioFeature.OrderPlatform));
         Assert.True(disk.Dma.TryAllocate(2048, 512, out DmaBuffer memory));
@@ -37,18 +36,18 @@ public sealed class AccessPlatformTests : IDisposable
         TestRequest request = TestRequest.For(BlockOperation.Read, 0, buffer);
         Assert.Equal(IoStatus.Ok, disk.Submit(request));
         disk.Kick();
-        _machine.Run();
+        Machine.Run();
         ExpectReach(buffer, reached: true);
-        Assert.False(_machine.FakeDma.TryDeviceWrite(memory.DeviceAddress + 508, [1, 2, 3, 4, 5, 6, 7, 8])); // half of it before the buffer
-        Assert.False(_machine.FakeDma.TryDeviceWrite(memory.DeviceAddress + 1536, [1]));
-        Assert.False(_machine.FakeDma.IsLent(buffer.DeviceAddress, 1, forWriting: false)); // the device has nothing to read there
+        Assert.False(Machine.FakeDma.TryDeviceWrite(memory.DeviceAddress + 508, [1, 2, 3, 4, 5, 6, 7, 8])); // half of it before the buffer
+        Assert.False(Machine.FakeDma.TryDeviceWrite(memory.DeviceAddress + 1536, [1]));
+        Assert.False(Machine.FakeDma.IsLent(buffer.DeviceAddress, 1, forWriting: false)); // the device has nothing to read there
         _disk.HoldsBack = false;
         _disk.CompleteAll();
-        ulong end = _machine.Clock.Now + 1_000_000_000;
+        ulong end = Machine.Clock.Now + 1_000_000_000;
         while (request.Completions == 0)
         {
-            Assert.True(_machine.Clock.Now < end);
-            _machine.Clock.WaitForInterrupt(_machine.Clock.Now + 1_000_000);
+            Assert.True(Machine.Clock.Now < end);
+            Machine.Clock.WaitForInterrupt(Machine.Clock.Now + 1_000_000);
             disk.Poll();
         }
         Assert.Equal(IoStatus.Ok, request.Status);
@@ -82,30 +81,18 @@ public sealed class AccessPlatformTests : IDisposable
         device.Stop();
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private VirtioDevice Open()
     {
-        FakeVirtioPciDevice function = _machine.Plug(_disk);
-        Assert.True(ModernPciTransport.TryCreate(new ScannedPciFunction(_machine, function.Address), 2, out ModernPciTransport? transport).IsBound);
+        FakeVirtioPciDevice function = Machine.Plug(_disk);
+        Assert.True(ModernPciTransport.TryCreate(new ScannedPciFunction(Machine, function.Address), 2, out ModernPciTransport? transport).IsBound);
         return new VirtioDevice(transport!);
     }
 
     private void ExpectReach(in DmaBuffer buffer, bool reached)
     {
-        int blocked = _machine.FakeDma.BlockedAccesses;
-        Assert.Equal(reached, _machine.FakeDma.TryDeviceWrite(buffer.DeviceAddress, [0xEE]));
-        Assert.Equal(reached, _machine.FakeDma.TryDeviceWrite(buffer.DeviceAddress + buffer.Length - 1, [0xEE]));
-        Assert.Equal(blocked + (reached ? 0 : 2), _machine.FakeDma.BlockedAccesses);
+        int blocked = Machine.FakeDma.BlockedAccesses;
+        Assert.Equal(reached, Machine.FakeDma.TryDeviceWrite(buffer.DeviceAddress, [0xEE]));
+        Assert.Equal(reached, Machine.FakeDma.TryDeviceWrite(buffer.DeviceAddress + buffer.Length - 1, [0xEE]));
+        Assert.Equal(blocked + (reached ? 0 : 2), Machine.FakeDma.BlockedAccesses);
     }
 }

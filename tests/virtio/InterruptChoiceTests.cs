@@ -14,11 +14,10 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio;
 
 /// <summary>A console has two queues and its configuration: three vectors at most.</summary>
-public sealed class InterruptChoiceTests : IDisposable
+public sealed class InterruptChoiceTests : MachineScene
 {
     private const ushort NoVector = 0xFFFF;
 
-    private readonly FakeMachine _machine = new();
     private readonly FakeConsoleDevice _device = new();
 
     [Theory]
@@ -38,8 +37,8 @@ public sealed class InterruptChoiceTests : IDisposable
     [InlineData(5, 64, true, InterruptKind.None, InterruptKind.None, 0)]
     public void The_best_kind_there_is_is_chosen_and_works(int vectors, int messages, bool hasMsi, InterruptKind best, InterruptKind expected, int granted)
     {
-        _machine.Messages = messages;
-        _machine.BestInterrupts = best;
+        Machine.Messages = messages;
+        Machine.BestInterrupts = best;
         FakeVirtioPciDevice function = Plug((ushort)vectors, hasMsi);
         VirtioConsole console = Attach();
         Assert.Equal((expected, granted), (console.Virtio.InterruptKind, (int)console.Virtio.VectorCount));
@@ -59,8 +58,8 @@ public sealed class InterruptChoiceTests : IDisposable
     [InlineData(false)]
     public void A_pin_that_leads_nowhere_leaves_the_device_polled(bool hasPin)
     {
-        _machine.HasPins = false;
-        _machine.Plug(new FakeVirtioPciDevice(_device, vectors: 0, hasPin), 0, 3);
+        Machine.HasPins = false;
+        Machine.Plug(new FakeVirtioPciDevice(_device, vectors: 0, hasPin), 0, 3);
         VirtioConsole console = Attach();
         Assert.Equal((InterruptKind.None, true), (console.Virtio.InterruptKind, console.Virtio.IsPolled));
         GoesBothWays(console);
@@ -75,7 +74,7 @@ public sealed class InterruptChoiceTests : IDisposable
     public void MSI_of_every_shape_works_and_is_turned_off_at_the_end(bool is64Bit, bool hasMasks)
     {
         _device.SetSize(80, 25);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_device, vectors: 0), 0, 3).AddMsi(is64Bit, hasMasks);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(_device, vectors: 0), 0, 3).AddMsi(is64Bit, hasMasks);
         VirtioConsole console = Attach();
         Assert.Equal(InterruptKind.Msi, console.Virtio.InterruptKind);
         Assert.True(function.Msi!.IsEnabled);
@@ -112,7 +111,7 @@ public sealed class InterruptChoiceTests : IDisposable
         Assert.All(_device.Queues.Take(2), queue => Assert.Equal(NoVector, queue.Vector));
         GoesBothWays(console);
         _device.AskForReset();
-        Waiting.Until(console, _machine.Clock, () => console.Recoveries == 1, "the recovery");
+        Waiting.Until(console, Machine.Clock, () => console.Recoveries == 1, "the recovery");
         GoesBothWays(console);
         console.Remove();
         Assert.Single(log.Entries, "virtio: the device refused the vector of configuration changes 0x0");
@@ -124,66 +123,53 @@ public sealed class InterruptChoiceTests : IDisposable
     public void Devices_that_share_a_pin_hear_each_their_own()
     {
         FakeBlockDevice disk = new(64);
-        FakeVirtioPciDevice first = _machine.Plug(new FakeVirtioPciDevice(disk, vectors: 0), 0, 3);
-        FakeVirtioPciDevice second = _machine.Plug(new FakeVirtioPciDevice(_device, vectors: 0), 0, 3, 1);
+        FakeVirtioPciDevice first = Machine.Plug(new FakeVirtioPciDevice(disk, vectors: 0), 0, 3);
+        FakeVirtioPciDevice second = Machine.Plug(new FakeVirtioPciDevice(_device, vectors: 0), 0, 3, 1);
         first.Set8(PciRegisters.HeaderType, PciRegisters.HeaderMultifunction);
-        _machine.SharePin(first, second);
-        DeviceTable devices = FakeBinding.Attach(_machine, out _);
+        Machine.SharePin(first, second);
+        DeviceTable devices = FakeBinding.Attach(Machine, out _);
         Assert.Equal(2, devices.Count);
         VirtioBlk block = (VirtioBlk)devices[0];
         VirtioConsole console = (VirtioConsole)devices[1];
         GoesBothWays(console);
         Assert.Equal(0ul, block.Interrupts);
-        Assert.True(_machine.Dma.TryAllocate(512, 512, out DmaBuffer buffer));
+        Assert.True(Machine.Dma.TryAllocate(512, 512, out DmaBuffer buffer));
         TestRequest request = TestRequest.For(BlockOperation.Read, 0, buffer);
         ulong before = console.Virtio.Queue(0).Interrupts + console.Virtio.Queue(1).Interrupts;
         Assert.Equal(IoStatus.Ok, block.Submit(request));
         block.Kick();
-        Waiting.Until(block, _machine.Clock, () => request.Completions > 0, "a read");
+        Waiting.Until(block, Machine.Clock, () => request.Completions > 0, "a read");
         Assert.Equal(1ul, block.Interrupts);
         Assert.Equal(before, console.Virtio.Queue(0).Interrupts + console.Virtio.Queue(1).Interrupts);
-        _machine.Dma.Free(buffer);
+        Machine.Dma.Free(buffer);
         block.Remove();
         GoesBothWays(console);
         console.Remove();
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private FakeVirtioPciDevice Plug(ushort vectors, bool hasMsi)
     {
         _device.SetSize(80, 25);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_device, vectors), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(_device, vectors), 0, 3);
         return hasMsi ? function.AddMsi() : function;
     }
 
-    private VirtioConsole Attach() => FakeBinding.AttachOne<VirtioConsole>(_machine);
+    private VirtioConsole Attach() => FakeBinding.AttachOne<VirtioConsole>(Machine);
 
     private void GoesBothWays(VirtioConsole console)
     {
         int before = _device.Output.Length;
         Assert.Equal(3u, console.Port(0).Write("abc"u8));
-        Waiting.Until(console, _machine.Clock, () => !console.Port(0).HasUnsent, "the output");
+        Waiting.Until(console, Machine.Clock, () => !console.Port(0).HasUnsent, "the output");
         Assert.Equal(before + 3, _device.Output.Length);
         _device.Type("xyz"u8);
         byte[] into = new byte[3];
-        Waiting.Until(console, _machine.Clock, () => console.Port(0).Read(into) == 3, "the input");
+        Waiting.Until(console, Machine.Clock, () => console.Port(0).Read(into) == 3, "the input");
     }
 
     private void HearsOfItsSize(VirtioConsole console)
     {
         _device.ChangeConfig(config => config[0] = 132);
-        Waiting.Until(console, _machine.Clock, () => console.Port(0).Columns == 132, "the new size");
+        Waiting.Until(console, Machine.Clock, () => console.Port(0).Columns == 132, "the new size");
     }
 }

@@ -13,11 +13,10 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio;
 
 /// <summary>What <see cref="VirtioDevice"/> does with the registers, without a driver above it.</summary>
-public sealed class VirtioDeviceTests : IDisposable
+public sealed class VirtioDeviceTests : MachineScene
 {
     private const uint StatusRegister = 20;
 
-    private readonly FakeMachine _machine = new();
     private readonly List<uint> _statuses = [];
 
     [Fact]
@@ -94,9 +93,9 @@ public sealed class VirtioDeviceTests : IDisposable
         VirtioDevice device = Open(slow);
         Assert.True(device.Negotiate(VirtioFeature.Version1, VirtioFeature.Supported).IsBound);
         slow.ResetReads = -1;
-        ulong start = _machine.Clock.Now;
+        ulong start = Machine.Clock.Now;
         Assert.False(device.Stop());
-        Assert.InRange(_machine.Clock.Now - start, 1ul, 3_000_000_000ul);
+        Assert.InRange(Machine.Clock.Now - start, 1ul, 3_000_000_000ul);
     }
 
     [Theory]
@@ -125,7 +124,7 @@ public sealed class VirtioDeviceTests : IDisposable
         Assert.False(device.TakeConfigChange());
         device.Stop();
         device.FreeQueues();
-        Assert.Equal(0, _machine.HandlerCount);
+        Assert.Equal(0, Machine.HandlerCount);
     }
 
     [Theory]
@@ -292,18 +291,6 @@ public sealed class VirtioDeviceTests : IDisposable
         device.Stop();
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     /// <summary>A device whose capability says that its configuration has this length, with these features agreed on.</summary>
     private VirtioDevice BeginWithConfig(FakeVirtioDevice fake, int length, ulong features = 0)
     {
@@ -319,7 +306,7 @@ public sealed class VirtioDeviceTests : IDisposable
 
     private VirtioDevice Open(FakeVirtioPciDevice function)
     {
-        ScannedPciFunction scanned = new(_machine, function.Address);
+        ScannedPciFunction scanned = new(Machine, function.Address);
         ProbeResult result = ModernPciTransport.TryCreate(scanned, function.Device.DeviceType, out ModernPciTransport? transport);
         Assert.True(result.IsBound, result.Reason);
         return new VirtioDevice(transport!);
@@ -343,6 +330,6 @@ public sealed class VirtioDeviceTests : IDisposable
             }
             return false;
         };
-        return _machine.Plug(function, 0, 3);
+        return Machine.Plug(function, 0, 3);
     }
 }

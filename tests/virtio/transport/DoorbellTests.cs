@@ -10,13 +10,12 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio.Transport;
 
 /// <summary>The fake checks offset, width and value of each notification.</summary>
-public sealed class DoorbellTests : IDisposable
+public sealed class DoorbellTests : MachineScene
 {
     private const ulong Data = VirtioFeature.NotificationData;
     private const ulong ConfigData = VirtioFeature.NotifConfigData;
     private const uint QueueNotifyOffset = 30;
 
-    private readonly FakeMachine _machine = new();
     private readonly FakeQueueDevice _peer = new(8, queues: 3);
 
     [Theory]
@@ -51,7 +50,7 @@ public sealed class DoorbellTests : IDisposable
             if ((features & Data) != 0)
             {
                 // The device compares with the available index.
-                BitConverter.TryWriteBytes(_machine.FakeDma.Raw(_peer.Queues[queue].DriverArea + 2, 2), (ushort)(0x8123 + queue));
+                BitConverter.TryWriteBytes(Machine.FakeDma.Raw(_peer.Queues[queue].DriverArea + 2, 2), (ushort)(0x8123 + queue));
                 device.Transport.NotifyWithPosition(queue, (ushort)(0x8123 + queue));
             }
             else
@@ -86,7 +85,7 @@ public sealed class DoorbellTests : IDisposable
     public void A_doorbell_has_to_lie_within_its_region_with_its_whole_width(ulong features, uint roomForTheLast, bool enabled)
     {
         _peer.OfferedFeatures |= features;
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_peer, notifyMultiplier: 4), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(_peer, notifyMultiplier: 4), 0, 3);
         function.Set32(function.NotifyCapability + 12, 8 + roomForTheLast);
         VirtioDevice device = Open(function);
         Assert.True(device.Negotiate(VirtioFeature.Version1, features).IsBound);
@@ -138,22 +137,10 @@ public sealed class DoorbellTests : IDisposable
         End(device);
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private VirtioDevice Start(ulong features, uint multiplier, out FakeVirtioPciDevice function, Action<FakeVirtioPciDevice>? arrange = null)
     {
         _peer.OfferedFeatures |= features;
-        function = _machine.Plug(new FakeVirtioPciDevice(_peer, notifyMultiplier: multiplier), 0, 3);
+        function = Machine.Plug(new FakeVirtioPciDevice(_peer, notifyMultiplier: multiplier), 0, 3);
         arrange?.Invoke(function);
         VirtioDevice device = Open(function);
         Assert.True(device.Negotiate(VirtioFeature.Version1, features).IsBound);
@@ -168,7 +155,7 @@ public sealed class DoorbellTests : IDisposable
 
     private VirtioDevice Open(FakeVirtioPciDevice function)
     {
-        ScannedPciFunction scanned = new(_machine, function.Address);
+        ScannedPciFunction scanned = new(Machine, function.Address);
         Assert.True(ModernPciTransport.TryCreate(scanned, FakeQueueDevice.Type, out ModernPciTransport? transport).IsBound);
         return new VirtioDevice(transport!);
     }

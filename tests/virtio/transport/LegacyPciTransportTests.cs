@@ -15,12 +15,11 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio.Transport;
 
 /// <summary>On the fake machine.</summary>
-public sealed class LegacyPciTransportTests : IDisposable
+public sealed class LegacyPciTransportTests : MachineScene
 {
     private const uint QueuePageNumber = 8;
     private const uint QueueSize = 12;
 
-    private readonly FakeMachine _machine = new();
     private readonly FakeBlockDevice _disk = new(256);
 
     [Fact]
@@ -57,10 +56,10 @@ public sealed class LegacyPciTransportTests : IDisposable
     {
         // A modern function with a transitional id whose device is too old; its legacy registers are in BAR 0.
         _disk.OfferedFeatures &= ~FakeVirtioDevice.Version1;
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(_disk), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(_disk), 0, 3);
         function.Set16(PciRegisters.DeviceId, 0x1001);
         function.Set16(PciRegisters.SubsystemId, 2);
-        DeviceTable devices = FakeBinding.Attach(_machine, out List<ProbeResult> results);
+        DeviceTable devices = FakeBinding.Attach(Machine, out List<ProbeResult> results);
         Assert.Equal(0, devices.Count);
         Assert.Contains("BAR 0", results[0].Reason);
     }
@@ -70,9 +69,9 @@ public sealed class LegacyPciTransportTests : IDisposable
     [Trait("Requirement", "PCI-LEGACY-15")]
     public void A_function_with_a_modern_id_is_never_driven_by_the_legacy_interface()
     {
-        FakeLegacyPciDevice function = _machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
+        FakeLegacyPciDevice function = Machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
         function.Set16(PciRegisters.DeviceId, 0x1042);
-        DeviceTable devices = FakeBinding.Attach(_machine, out List<ProbeResult> results);
+        DeviceTable devices = FakeBinding.Attach(Machine, out List<ProbeResult> results);
         Assert.Equal(0, devices.Count);
         Assert.Contains("common configuration", results[0].Reason);
         Assert.Equal(0, _disk.Resets);
@@ -85,8 +84,8 @@ public sealed class LegacyPciTransportTests : IDisposable
     public void The_configuration_is_found_with_MSIX_and_without(int vectors)
     {
         FakeConsoleDevice device = new FakeConsoleDevice().SetSize(80, 25);
-        _machine.Plug(new FakeLegacyPciDevice(device, (ushort)vectors), 0, 3);
-        VirtioConsole console = FakeBinding.AttachOne<VirtioConsole>(_machine);
+        Machine.Plug(new FakeLegacyPciDevice(device, (ushort)vectors), 0, 3);
+        VirtioConsole console = FakeBinding.AttachOne<VirtioConsole>(Machine);
         Assert.Equal((80, 25), (console.Port(0).Columns, console.Port(0).Rows));
         device.ChangeConfig(config => config[0] = 100);
         console.Poll();
@@ -97,9 +96,9 @@ public sealed class LegacyPciTransportTests : IDisposable
     [Fact]
     public void MSIX_that_firmware_left_on_is_noticed_before_the_configuration_is_read()
     {
-        FakeLegacyPciDevice function = _machine.Plug(new FakeLegacyPciDevice(_disk, 4), 0, 3);
+        FakeLegacyPciDevice function = Machine.Plug(new FakeLegacyPciDevice(_disk, 4), 0, 3);
         function.Set16(function.Msix!.Capability + 2, (ushort)(function.Get16(function.Msix.Capability + 2) | PciRegisters.MsixEnable));
-        VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(_machine);
+        VirtioBlk disk = FakeBinding.AttachOne<VirtioBlk>(Machine);
         Assert.Equal(256ul, disk.SectorCount);
         disk.Remove();
     }
@@ -134,7 +133,7 @@ public sealed class LegacyPciTransportTests : IDisposable
     [InlineData(QueueSize, 100u, "power of two")]
     public void A_queue_that_is_not_as_it_must_be_fails_the_probe(uint register, uint value, string reason)
     {
-        FakeLegacyPciDevice function = _machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
+        FakeLegacyPciDevice function = Machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
         function.OnRead = (offset, right) => offset == register ? value : right;
         Refused(reason);
     }
@@ -145,7 +144,7 @@ public sealed class LegacyPciTransportTests : IDisposable
     public void A_queue_too_short_for_a_request_is_refused(int size)
     {
         _disk.Queues[0].MaxSize = _disk.Queues[0].Size = (ushort)size;
-        _machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
+        Machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
         Refused("fewer than 4");
     }
 
@@ -191,37 +190,24 @@ public sealed class LegacyPciTransportTests : IDisposable
         disk.Remove();
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private VirtioBlk Attach(ushort vectors)
     {
-        _machine.Plug(new FakeLegacyPciDevice(_disk, vectors), 0, 3);
-        return FakeBinding.AttachOne<VirtioBlk>(_machine);
+        Machine.Plug(new FakeLegacyPciDevice(_disk, vectors), 0, 3);
+        return FakeBinding.AttachOne<VirtioBlk>(Machine);
     }
 
     private void Refused(string reason)
     {
-        if (_machine.Functions.Count == 0)
+        if (Machine.Functions.Count == 0)
         {
-            _machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
+            Machine.Plug(new FakeLegacyPciDevice(_disk), 0, 3);
         }
-        DeviceTable devices = FakeBinding.Attach(_machine, out List<ProbeResult> results);
+        DeviceTable devices = FakeBinding.Attach(Machine, out List<ProbeResult> results);
         Assert.Equal(0, devices.Count);
         Assert.Equal(ProbeStatus.Failed, results[0].Status);
         Assert.Contains(reason, results[0].Reason);
         Assert.Equal(0, _disk.Status);
     }
 
-    private void ReadOneSector(BlockDevice disk) => Waiting.ReadFirstSector(disk, _machine.Clock);
+    private void ReadOneSector(BlockDevice disk) => Waiting.ReadFirstSector(disk, Machine.Clock);
 }

@@ -13,7 +13,7 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio.Transport;
 
 /// <summary>Both versions, on the fake machine.</summary>
-public sealed class MmioTransportTests : IDisposable
+public sealed class MmioTransportTests : MachineScene
 {
     private const uint MagicValue = 0x000;
     private const uint Version = 0x004;
@@ -23,7 +23,6 @@ public sealed class MmioTransportTests : IDisposable
     private const uint QueueReady = 0x044;
     private const uint InterruptStatus = 0x060;
 
-    private readonly FakeMachine _machine = new();
     private readonly FakeBlockDevice _disk = new(256);
 
     [Theory]
@@ -69,7 +68,7 @@ public sealed class MmioTransportTests : IDisposable
     [InlineData(2u, "virtio-mmio", false)]
     public void The_version_decides_the_transport(uint version, string name, bool isLegacy)
     {
-        VirtioBlk disk = FakeBinding.AttachMmio<VirtioBlk>(_machine, _disk, version);
+        VirtioBlk disk = FakeBinding.AttachMmio<VirtioBlk>(Machine, _disk, version);
         Assert.Equal((name, isLegacy), (disk.Virtio.Transport.Name, disk.Virtio.Transport.IsLegacy));
         Assert.Equal(InterruptKind.Pin, disk.Virtio.InterruptKind);
         Assert.Equal(isLegacy, (disk.Virtio.Features & VirtioFeature.Version1) == 0);
@@ -159,7 +158,7 @@ public sealed class MmioTransportTests : IDisposable
     [InlineData(2u)]
     public void A_device_that_asks_for_a_reset_is_begun_anew(uint version)
     {
-        VirtioBlk disk = FakeBinding.AttachMmio<VirtioBlk>(_machine, _disk, version);
+        VirtioBlk disk = FakeBinding.AttachMmio<VirtioBlk>(Machine, _disk, version);
         for (ulong i = 1; i <= 3; i++)
         {
             _disk.AskForReset();
@@ -184,19 +183,6 @@ public sealed class MmioTransportTests : IDisposable
         Assert.Contains("capacity", result.Reason);
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private static ProbeResult Probe(PlatformDevice slot, out Device? device)
     {
         VirtioDriverTable drivers = new();
@@ -204,7 +190,7 @@ public sealed class MmioTransportTests : IDisposable
         return new VirtioMmioDriver(drivers).Probe(slot, out device);
     }
 
-    private FakeMmioDevice Plug(uint version) => _machine.Plug(new FakeMmioDevice(_machine, _disk, version));
+    private FakeMmioDevice Plug(uint version) => Machine.Plug(new FakeMmioDevice(Machine, _disk, version));
 
     private void ReadOneSector(FakeMmioDevice slot)
     {
@@ -213,7 +199,7 @@ public sealed class MmioTransportTests : IDisposable
         device!.Remove();
     }
 
-    private void ReadOneSector(BlockDevice disk) => Waiting.ReadFirstSector(disk, _machine.Clock);
+    private void ReadOneSector(BlockDevice disk) => Waiting.ReadFirstSector(disk, Machine.Clock);
 
     /// <summary>The same device with fewer registers.</summary>
     private sealed class ShortSlot(FakeMmioDevice slot, ulong length) : PlatformDevice

@@ -14,10 +14,8 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio.Transport;
 
 /// <summary><see cref="ModernPciTransport"/> and <see cref="VirtioPciDriver"/>.</summary>
-public sealed class ModernPciTransportTests : IDisposable
+public sealed class ModernPciTransportTests : MachineScene
 {
-    private readonly FakeMachine _machine = new();
-
     [Theory]
     [InlineData(0x1AF4, 0x1042, 0x1100, 2)] // modern: the id says it
     [InlineData(0x1AF4, 0x107F, 0, 0x3F)]
@@ -30,20 +28,20 @@ public sealed class ModernPciTransportTests : IDisposable
     [InlineData(0x1AF5, 0x1042, 2, 0)]
     public void The_ids_say_which_type_a_device_is(ushort vendor, ushort id, ushort subsystem, ushort type)
     {
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
         function.Set16(PciRegisters.VendorId, vendor);
         function.Set16(PciRegisters.DeviceId, id);
         function.Set16(PciRegisters.SubsystemId, subsystem);
-        Assert.Equal(type, VirtioPciDriver.TypeOf(new ScannedPciFunction(_machine, function.Address)));
-        Assert.Equal(type != 0, new VirtioPciDriver(new VirtioDriverTable()).Matches(new ScannedPciFunction(_machine, function.Address)));
+        Assert.Equal(type, VirtioPciDriver.TypeOf(new ScannedPciFunction(Machine, function.Address)));
+        Assert.Equal(type != 0, new VirtioPciDriver(new VirtioDriverTable()).Matches(new ScannedPciFunction(Machine, function.Address)));
     }
 
     [Fact]
     public void A_type_without_a_driver_is_left_alone()
     {
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
         function.Set16(PciRegisters.DeviceId, 0x1040 + FakeQueueDevice.Type);
-        DeviceTable devices = FakeBinding.Attach(_machine, out List<ProbeResult> results);
+        DeviceTable devices = FakeBinding.Attach(Machine, out List<ProbeResult> results);
         Assert.Equal((0, ProbeStatus.NotMine), (devices.Count, results[0].Status));
         Assert.False(function.IsBusMaster);
         Assert.Equal(0, function.Device.Resets);
@@ -52,11 +50,11 @@ public sealed class ModernPciTransportTests : IDisposable
     [Fact]
     public void A_device_with_the_legacy_interface_only_is_refused_and_the_reason_says_so()
     {
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
         function.Set16(PciRegisters.DeviceId, 0x1001);
         function.Set16(PciRegisters.SubsystemId, 2);
         function.Set16(PciRegisters.Status, 0);
-        FakeBinding.Attach(_machine, out List<ProbeResult> results);
+        FakeBinding.Attach(Machine, out List<ProbeResult> results);
         Assert.Equal(ProbeStatus.Failed, results[0].Status);
         Assert.Contains("legacy", results[0].Reason);
         Assert.False(function.IsBusMaster);
@@ -87,9 +85,9 @@ public sealed class ModernPciTransportTests : IDisposable
     public void A_device_without_a_configuration_has_one_of_length_0()
     {
         FakeBlockDevice disk = new(64);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(disk), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(disk), 0, 3);
         function.Set8(function.ConfigCapability + 3, 0x77);
-        ScannedPciFunction scanned = new(_machine, function.Address);
+        ScannedPciFunction scanned = new(Machine, function.Address);
         Assert.True(ModernPciTransport.TryCreate(scanned, 4, out ModernPciTransport? transport).IsBound);
         Assert.Equal(0u, transport!.ConfigLength);
         transport.Disable();
@@ -102,7 +100,7 @@ public sealed class ModernPciTransportTests : IDisposable
     public void Of_doorbells_in_memory_and_in_ports_the_first_are_used(bool portIsFirst, bool usesPort)
     {
         FakeQueueDevice peer = new(8);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
         function.AddPortDoorbells(portIsFirst);
         ExpectOneNotification(function, peer, usesPort, usesPort ? "modern PCI (notified by a port)" : "modern PCI");
     }
@@ -114,9 +112,9 @@ public sealed class ModernPciTransportTests : IDisposable
     public void Doorbells_that_can_not_be_used_are_passed_over(bool hasPorts, bool usesPort)
     {
         FakeQueueDevice peer = new(8);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
         function.AddPortDoorbells(isFirst: !hasPorts);
-        _machine.HasPorts = hasPorts;
+        Machine.HasPorts = hasPorts;
         if (hasPorts)
         {
             function.Set32(function.NotifyCapability + 16, 6); // no even power of two
@@ -135,7 +133,7 @@ public sealed class ModernPciTransportTests : IDisposable
     public void Registers_that_can_not_be_mapped_are_reached_through_config_space(ulong address, bool usesWindow)
     {
         FakeQueueDevice peer = new(8);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
         function.AssignBar(FakeVirtioPciDevice.RegisterBar, address);
         ExpectOneNotification(function, peer, usesPort: false, usesWindow ? "modern PCI (through config space)" : "modern PCI");
         Assert.Equal(usesWindow, function.WindowAccesses > 20);
@@ -145,7 +143,7 @@ public sealed class ModernPciTransportTests : IDisposable
     public void Doorbells_in_ports_are_preferred_to_those_that_only_config_space_reaches()
     {
         FakeQueueDevice peer = new(8);
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(peer), 0, 3);
         function.AddPortDoorbells(isFirst: false);
         function.AssignBar(FakeVirtioPciDevice.RegisterBar, 0);
         ExpectOneNotification(function, peer, usesPort: true, "modern PCI (through config space)");
@@ -154,33 +152,21 @@ public sealed class ModernPciTransportTests : IDisposable
     [Fact]
     public void A_probe_that_finds_everything_reads_config_space_only_a_few_times()
     {
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(new FakeBlockDevice(64)), 0, 3);
         int accesses = 0;
         function.OnConfigRead = (_, _, value) =>
         {
             accesses++;
             return value;
         };
-        DeviceTable devices = FakeBinding.Attach(_machine, out _);
+        DeviceTable devices = FakeBinding.Attach(Machine, out _);
         Assert.InRange(accesses, 1, 70); // each one costs two exits through the ports
         devices[0].Remove();
     }
 
-    public void Dispose()
-    {
-        try
-        {
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
-    }
-
     private void ExpectOneNotification(FakeVirtioPciDevice function, FakeQueueDevice peer, bool usesPort, string name)
     {
-        ScannedPciFunction scanned = new(_machine, function.Address);
+        ScannedPciFunction scanned = new(Machine, function.Address);
         ProbeResult result = ModernPciTransport.TryCreate(scanned, FakeQueueDevice.Type, out ModernPciTransport? transport);
         Assert.True(result.IsBound, result.Reason);
         Assert.Equal(name, transport!.Name);
@@ -197,8 +183,8 @@ public sealed class ModernPciTransportTests : IDisposable
 
     private VirtioDevice Open(FakeVirtioDevice device, uint multiplier)
     {
-        FakeVirtioPciDevice function = _machine.Plug(new FakeVirtioPciDevice(device, notifyMultiplier: multiplier), 0, 3);
-        ScannedPciFunction scanned = new(_machine, function.Address);
+        FakeVirtioPciDevice function = Machine.Plug(new FakeVirtioPciDevice(device, notifyMultiplier: multiplier), 0, 3);
+        ScannedPciFunction scanned = new(Machine, function.Address);
         Assert.True(ModernPciTransport.TryCreate(scanned, device.DeviceType, out ModernPciTransport? transport).IsBound);
         return new VirtioDevice(transport!);
     }

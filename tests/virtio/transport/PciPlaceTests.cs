@@ -10,7 +10,7 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio.Transport;
 
 /// <summary>A device with four vectors, whose table takes 64 bytes.</summary>
-public sealed class PciPlaceTests : IDisposable
+public sealed class PciPlaceTests : MachineScene
 {
     private const int TablePlace = 4;
     private const int TableLength = 64;
@@ -20,10 +20,9 @@ public sealed class PciPlaceTests : IDisposable
     private const int LengthField = 12;
     private const int MultiplierField = 16;
 
-    private readonly FakeMachine _machine = new();
     private readonly FakeVirtioPciDevice _function = new(new FakeQueueDevice(8));
 
-    public PciPlaceTests() => _machine.Plug(_function, 0, 3);
+    public PciPlaceTests() => Machine.Plug(_function, 0, 3);
 
     [Theory]
     [InlineData(FakeVirtioPciDevice.RegisterBar, FakeVirtioPciDevice.CommonOffset, true)]
@@ -106,8 +105,8 @@ public sealed class PciPlaceTests : IDisposable
         function.AddCapability(PciRegisters.CapabilityVendor, region);
         region[3] = 10;
         function.AddCapability(0x03, region); // vital product data, which looks the same from the third byte on
-        _machine.Plug(function, 0, 4);
-        SharedMemoryRegion[] listed = VirtioPciSharedMemory.Find(new ScannedPciFunction(_machine, function.Address));
+        Machine.Plug(function, 0, 4);
+        SharedMemoryRegion[] listed = VirtioPciSharedMemory.Find(new ScannedPciFunction(Machine, function.Address));
         SharedMemoryRegion only = Assert.Single(listed);
         Assert.Equal((9, function.BarAddress(5) + 0x100, 0x200ul), (only.Id, only.Address, only.Length));
     }
@@ -124,19 +123,6 @@ public sealed class PciPlaceTests : IDisposable
         VirtqueueAddresses queue = new(descriptors, descriptors + 0x100, used);
         Assert.Equal(canBe, queue.TryGetPageNumber(4096, out uint page));
         Assert.True(!canBe || page == descriptors / 4096);
-    }
-
-    public void Dispose()
-    {
-        try
-        {
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
-        }
     }
 
     private ushort CapabilityOf(string structure) => structure switch
@@ -159,5 +145,5 @@ public sealed class PciPlaceTests : IDisposable
     }
 
     private ProbeResult Open(out ModernPciTransport? transport) =>
-        ModernPciTransport.TryCreate(new ScannedPciFunction(_machine, _function.Address), FakeQueueDevice.Type, out transport);
+        ModernPciTransport.TryCreate(new ScannedPciFunction(Machine, _function.Address), FakeQueueDevice.Type, out transport);
 }

@@ -11,10 +11,8 @@ using Xunit;
 namespace VirtioSharp.Tests.Virtio.Transport;
 
 /// <summary>Each of these keeps a mutant from surviving.</summary>
-public sealed class TransportEdgeTests : IDisposable
+public sealed class TransportEdgeTests : MachineScene
 {
-    private readonly FakeMachine _machine = new();
-
     [Theory]
     [InlineData("modern PCI")]
     [InlineData("legacy PCI")]
@@ -62,8 +60,8 @@ public sealed class TransportEdgeTests : IDisposable
     public void A_legacy_configuration_is_read_and_written_where_it_lies_and_moves_with_MSIX()
     {
         FakeBlockDevice disk = new(256);
-        FakeLegacyPciDevice function = _machine.Plug(new FakeLegacyPciDevice(disk, 2), 0, 3);
-        Assert.True(LegacyPciTransport.TryCreate(new ScannedPciFunction(_machine, function.Address), 2, out LegacyPciTransport? transport).IsBound);
+        FakeLegacyPciDevice function = Machine.Plug(new FakeLegacyPciDevice(disk, 2), 0, 3);
+        Assert.True(LegacyPciTransport.TryCreate(new ScannedPciFunction(Machine, function.Address), 2, out LegacyPciTransport? transport).IsBound);
         Assert.Equal((128u - 20, 256u), (transport!.ConfigLength, transport.ReadConfig32(0)));
         Assert.Equal(2, transport.PrepareInterrupts(2, out InterruptKind kind));
         Assert.Equal((InterruptKind.MsiX, 128u - 24, 256u), (kind, transport.ConfigLength, transport.ReadConfig32(0)));
@@ -75,8 +73,8 @@ public sealed class TransportEdgeTests : IDisposable
     [Fact]
     public void Without_MSIX_a_legacy_function_has_no_vectors_to_set()
     {
-        FakeLegacyPciDevice function = _machine.Plug(new FakeLegacyPciDevice(new FakeBlockDevice(256), 0), 0, 3);
-        Assert.True(LegacyPciTransport.TryCreate(new ScannedPciFunction(_machine, function.Address), 2, out LegacyPciTransport? transport).IsBound);
+        FakeLegacyPciDevice function = Machine.Plug(new FakeLegacyPciDevice(new FakeBlockDevice(256), 0), 0, 3);
+        Assert.True(LegacyPciTransport.TryCreate(new ScannedPciFunction(Machine, function.Address), 2, out LegacyPciTransport? transport).IsBound);
         Assert.True(transport!.TrySetQueueVector(0, 0xFFFF));
         Assert.False(transport.TrySetQueueVector(0, 0));
         Assert.False(transport.TrySetConfigVector(0));
@@ -89,7 +87,7 @@ public sealed class TransportEdgeTests : IDisposable
     [InlineData(0xF8, 9u, false)] // in BAR 1
     public void Where_BAR_0_holds_an_MSIX_table_it_holds_no_registers(byte capability, uint table, bool holdsTable)
     {
-        FakeLegacyPciDevice function = _machine.Plug(new FakeLegacyPciDevice(new FakeBlockDevice(256), 0), 0, 3);
+        FakeLegacyPciDevice function = Machine.Plug(new FakeLegacyPciDevice(new FakeBlockDevice(256), 0), 0, 3);
         function.Set16(PciRegisters.Status, (ushort)(function.Get16(PciRegisters.Status) | PciRegisters.StatusCapabilities));
         function.Set8(PciRegisters.CapabilitiesPointer, capability);
         function.Set8(capability, PciRegisters.CapabilityMsix);
@@ -97,7 +95,7 @@ public sealed class TransportEdgeTests : IDisposable
         {
             function.Set32(capability + 4, table);
         }
-        ProbeResult result = LegacyPciTransport.TryCreate(new ScannedPciFunction(_machine, function.Address), 2, out LegacyPciTransport? transport);
+        ProbeResult result = LegacyPciTransport.TryCreate(new ScannedPciFunction(Machine, function.Address), 2, out LegacyPciTransport? transport);
         Assert.Equal(!holdsTable, result.IsBound);
         transport?.Disable();
     }
@@ -105,25 +103,12 @@ public sealed class TransportEdgeTests : IDisposable
     [Fact]
     public void The_largest_device_id_of_virtio_mmio_is_one()
     {
-        FakeMmioDevice slot = _machine.Plug(new FakeMmioDevice(_machine, new FakeQueueDevice(8), 2));
+        FakeMmioDevice slot = Machine.Plug(new FakeMmioDevice(Machine, new FakeQueueDevice(8), 2));
         foreach ((uint id, bool isDevice) in new[] { (0xFFFFu, true), (0x1_0000u, false) })
         {
             slot.OnRead = (offset, right) => offset == 8 ? id : right;
             Assert.Equal(isDevice, MmioTransport.TryCreate(slot, out MmioTransport? transport).IsBound);
             Assert.Equal(isDevice ? (ushort)0xFFFF : (ushort)0, transport?.DeviceType ?? 0);
-        }
-    }
-
-    public void Dispose()
-    {
-        try
-        {
-            _machine.Violations.AssertEmpty();
-            _machine.AssertNothingLeaked();
-        }
-        finally
-        {
-            _machine.Dispose();
         }
     }
 
@@ -133,17 +118,17 @@ public sealed class TransportEdgeTests : IDisposable
         switch (name)
         {
             case "modern PCI":
-                PciFunction modern = new ScannedPciFunction(_machine, _machine.Plug(new FakeVirtioPciDevice(device), 0, 3).Address);
+                PciFunction modern = new ScannedPciFunction(Machine, Machine.Plug(new FakeVirtioPciDevice(device), 0, 3).Address);
                 Assert.True(ModernPciTransport.TryCreate(modern, FakeQueueDevice.Type, out ModernPciTransport? first).IsBound);
                 opened = first;
                 break;
             case "legacy PCI":
-                PciFunction legacy = new ScannedPciFunction(_machine, _machine.Plug(new FakeLegacyPciDevice(device), 0, 3).Address);
+                PciFunction legacy = new ScannedPciFunction(Machine, Machine.Plug(new FakeLegacyPciDevice(device), 0, 3).Address);
                 Assert.True(LegacyPciTransport.TryCreate(legacy, FakeQueueDevice.Type, out LegacyPciTransport? second).IsBound);
                 opened = second;
                 break;
             default:
-                FakeMmioDevice slot = _machine.Plug(new FakeMmioDevice(_machine, device, name.StartsWith("legacy", StringComparison.Ordinal) ? 1u : 2u));
+                FakeMmioDevice slot = Machine.Plug(new FakeMmioDevice(Machine, device, name.StartsWith("legacy", StringComparison.Ordinal) ? 1u : 2u));
                 Assert.True(MmioTransport.TryCreate(slot, out MmioTransport? third).IsBound);
                 opened = third;
                 break;
